@@ -1,0 +1,51 @@
+# make demo   trains, evaluates and predicts on the built-in street scenes
+# make test   runs the tests
+# Both make their own .venv first.
+
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+READY := $(VENV)/ready
+
+.PHONY: demo test test-slow test-pythons bench lint format clean
+
+demo: $(READY)
+	rm -rf $(DEMO)
+	$(BIN)/mxnetseg train --config configs/synthetic/demo.yaml --out $(DEMO)/train
+	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode val --ms --out $(DEMO)
+	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode testval --out $(DEMO)
+	$(BIN)/mxnetseg predict --checkpoint $(DEMO)/train/best.params demo/street.png --out $(DEMO)
+	@echo
+	@echo "scores               $(DEMO)/results.json"
+	@echo "coloured predictions $(DEMO)/color/"
+	@echo "overlay picture      $(DEMO)/overlay/street.png"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+test-pythons:
+	tests/pythons.sh
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) $(DEMO)
+
+# A file that is there when the environment is complete: an interrupted installation starts anew.
+$(READY): pyproject.toml requirements.txt tests/find_python.sh
+	@python="$$(tests/find_python.sh)" && rm -rf $(VENV) && "$$python" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt mxnet
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -e .[dev,safetensors]
+	@touch $@

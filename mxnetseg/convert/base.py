@@ -1,0 +1,89 @@
+"""Checkpoints of other code bases -> our networks, and back.
+
+An origin is a module with three functions; this file does the rest:
+
+* ``create(build) -> net``: our network, parameters empty, for the constructor facts ``build`` in
+  the origin's own words;
+* ``original_names(net, build) -> {our name: the original's name}`` for every parameter of ``net``;
+* ``unused(build, names) -> names`` of ``state`` that the card calls unused.
+"""
+
+import importlib
+
+import mxnet as mx
+import numpy as np
+
+from ..errors import UsageError
+from ..registry import unknown
+
+SYSTEMS = ("mxnetseg",)
+
+
+def from_original(system, build, state):
+    """The network that an original's checkpoint belongs to, in inference mode.
+
+    Args:
+        system: the code base, one of ``SYSTEMS``.
+        build: mapping, the constructor facts in the original's words ("network" names the class).
+        state: mapping, the original's entry names -> arrays.
+
+    Raises:
+        UsageError: unknown system, network or option; entries missing, left over or of the wrong
+            shape, with their names.
+    """
+    origin = _origin(system)
+    net = origin.create(build)
+    names = origin.original_names(net, build)
+    parameters = net._collect_params_with_prefix()
+    _check_entries(system, build, parameters, names, state, origin.unused(build, set(state)))
+    for ours, parameter in parameters.items():
+        value = np.asarray(state[names[ours]], dtype=np.float32).reshape(parameter.shape)
+        parameter._load_init(mx.nd.array(value), mx.cpu())
+    return net
+
+
+def to_original(system, build, net):
+    """The exact inverse of :func:`from_original`: the original's names -> float32 arrays.
+
+    Entries that the network does not use are left out.
+    """
+    origin = _origin(system)
+    names = origin.original_names(net, build)
+    shapes = getattr(origin, "original_shape", lambda name, shape: shape)
+    out = {}
+    for ours, parameter in net._collect_params_with_prefix().items():
+        value = parameter.data(parameter.list_ctx()[0]).asnumpy()
+        out[names[ours]] = value.reshape(shapes(names[ours], value.shape))
+    return out
+
+
+def _origin(system):
+    if system not in SYSTEMS:
+        raise unknown("system", system, SYSTEMS)
+    return importlib.import_module(f"{__package__}.{system}")
+
+
+def _check_entries(system, build, parameters, names, state, unused):
+    wanted = {names[ours]: p for ours, p in parameters.items()}
+    missing = [n for n in wanted if n not in state]
+    surplus = [n for n in state if n not in wanted and n not in unused]
+    wrong = [
+        f"{n} is {tuple(np.shape(state[n]))}, expected {p.shape}"
+        for n, p in wanted.items()
+        if n in state and not _same_shape(np.shape(state[n]), p.shape)
+    ]
+    found = [
+        f"{len(items)} {what} ({', '.join(items[:3])}{', ...' if len(items) > 3 else ''})"
+        for what, items in (("missing", missing), ("left over", surplus), ("of wrong shape", wrong))
+        if items
+    ]
+    if found:
+        raise UsageError(
+            f"This is not a checkpoint of {build.get('network', 'the network')} ({system}) as "
+            f"described by its build options: entries {'; '.join(found)}."
+        )
+
+
+def _same_shape(theirs, ours):
+    """Equal but for axes of length 1: a 1 x 1 convolution may be a dense layer elsewhere."""
+    return [n for n in theirs if n != 1] == [n for n in ours if n != 1]

@@ -1,0 +1,183 @@
+"""The contract of a network, stated once, and the table of all networks."""
+
+import inspect
+
+import mxnet as mx
+from mxnet.gluon import nn
+
+from .. import backbones
+from ..errors import UsageError
+from ..nn import resize_like
+from ..registry import Registry, check_options
+
+registry = Registry("network")
+
+
+class SegmentationModel(nn.HybridBlock):
+    """Images (N, 3, H, W), float32, normalised -> tuple of logits (N, num_classes, H, W).
+
+    The main output comes first. A subclass implements :meth:`logits` and sets, where the defaults
+    do not fit:
+
+    Attributes:
+        output_names: ("main",) or ("main", "aux", ...). A "boundary" output has one channel.
+        aux_weights: default loss weights of the outputs behind the main one.
+        align_corners: how outputs are enlarged to the input's size.
+        size_divisor, min_size: H and W must be multiples of the one and not below the other.
+        fixed_size: (H, W), if the network takes no other.
+        min_batch: images per device below which training makes no sense (batch norm over one
+            value).
+        default_backbone, default_output_stride: what ``create`` takes when it is not told.
+        output_strides: those that the network permits.
+    """
+
+    output_names = ("main",)
+    aux_weights = ()
+    align_corners = True
+    size_divisor = 1
+    min_size = 1
+    fixed_size = None
+    min_batch = 1
+    default_backbone = "resnet50"
+    default_output_stride = 32
+    output_strides = (8, 16, 32)
+
+    def __init__(self, num_classes, backbone=None):
+        super().__init__()
+        self.num_classes = num_classes
+        self.backbone = backbone
+        self._upsample_outputs = True
+        self._main_only = False
+
+    def logits(self, F, x):
+        """Images -> tuple of logits at the network's own resolution, in order of output_names.
+
+        Auxiliaries may be left out while ``main_only`` is set.
+        """
+        raise NotImplementedError
+
+    def hybrid_forward(self, F, x):
+        outputs = self.logits(F, x)
+        if self._main_only:
+            outputs = outputs[:1]
+        if self._upsample_outputs:
+            outputs = [resize_like(F, y, x, self.align_corners) for y in outputs]
+        return tuple(outputs)
+
+    def forward(self, x, *args):
+        if isinstance(x, mx.nd.NDArray):
+            self.check_size(*x.shape[2:])
+        return super().forward(x, *args)
+
+    @property
+    def upsample_outputs(self):
+        """Whether outputs are enlarged to the input's size; else they stay as the network has them."""
+        return self._upsample_outputs
+
+    @upsample_outputs.setter
+    def upsample_outputs(self, value):
+        self._set_flag("_upsample_outputs", value)
+
+    @property
+    def main_only(self):
+        """Whether only the main output is computed: inference without the auxiliary heads."""
+        return self._main_only
+
+    @main_only.setter
+    def main_only(self, value):
+        self._set_flag("_main_only", value)
+
+    def _set_flag(self, name, value):
+        if getattr(self, name) != bool(value):
+            setattr(self, name, bool(value))
+            self._clear_cached_op()  # a hybridised graph has the old answer built in
+
+    def valid_size(self, height, width):
+        """The smallest size the network takes that holds (height, width)."""
+        if self.fixed_size:
+            return self.fixed_size
+        d = self.size_divisor
+        return tuple(-(-max(v, self.min_size) // d) * d for v in (height, width))
+
+    def check_size(self, height, width):
+        """Raise UsageError, with the right size, if the network cannot take (height, width)."""
+        good = self.valid_size(height, width)
+        if (height, width) != good:
+            why = (
+                f"exactly {good[0]}x{good[1]}"
+                if self.fixed_size
+                else f"multiples of {self.size_divisor}, at least {self.min_size}"
+            )
+            raise UsageError(
+                f"{type(self).__name__} cannot take an input of {height}x{width} (height x width): "
+                f"it needs {why}. Pad or resize to {good[0]}x{good[1]}."
+            )
+
+    def initialize(self, init=None, ctx=None, verbose=False, force_reinit=False):
+        """Like Gluon's; by default convolutions start from He's normal distribution."""
+        super().initialize(init or default_init(), ctx, verbose, force_reinit)
+
+
+def default_init():
+    """He et al. 2015: keeps the variance through ReLU layers, so deep networks train from nothing."""
+    return mx.init.MSRAPrelu(factor_type="in", slope=0)
+
+
+def register(name):
+    """Class decorator: make a network known to :func:`create` as ``name``."""
+    return registry.register(name)
+
+
+def names():
+    """The names of all networks."""
+    return registry.names()
+
+
+def create(name, num_classes, backbone=None, initialize=True, **options):
+    """A network by name, with random weights.
+
+    Args:
+        num_classes: channels of the logits.
+        backbone: a name from ``backbones.names()`` or a Backbone; the network's own default if
+            None.
+        initialize: False leaves the parameters empty, for somebody who loads a checkpoint next.
+        options: ``output_stride``, ``aux`` ... as the network takes them.
+
+    Raises:
+        UsageError: unknown names or options, with near matches; impossible values.
+    """
+    network = registry.get(name)
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise UsageError(f"num_classes must be a positive whole number, not {num_classes!r}.")
+    parameters = inspect.signature(network).parameters
+    if "backbone" in parameters:
+        stride = options.pop("output_stride", None)
+        if not isinstance(backbone, backbones.Backbone):
+            backbone = _create_backbone(name, network, backbone, stride)
+        options["backbone"] = backbone
+    elif backbone is not None:
+        raise UsageError(f"Network '{name}' has a trunk of its own and takes no backbone.")
+    check_options(f"network '{name}'", network, options, exclude=("num_classes",))
+    net = network(num_classes=num_classes, **options)
+    if initialize:
+        net.initialize()
+    return net
+
+
+def _create_backbone(name, network, backbone, stride):
+    backbone = backbone or network.default_backbone
+    factory = backbones.base.registry.get(backbone)
+    dilates = "output_stride" in inspect.signature(factory).parameters
+    if stride is None:
+        return backbones.create(backbone, network.default_output_stride if dilates else None)
+    if stride not in network.output_strides:
+        raise UsageError(
+            f"Network '{name}' permits output_stride "
+            f"{', '.join(map(str, sorted(network.output_strides)))}, not {stride}."
+        )
+    if not dilates:
+        own = factory.strides[-1]
+        if stride != own:
+            raise UsageError(f"Backbone '{backbone}' has output_stride {own} only, not {stride}.")
+        return backbones.create(backbone)
+    return backbones.create(backbone, stride)

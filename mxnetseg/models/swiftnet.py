@@ -1,0 +1,54 @@
+"""SwiftNet, single scale: a light ladder decoder on a ResNet.
+
+Orsic et al., In Defense of Pre-trained ImageNet Architectures for Real-time Semantic Segmentation
+of Road-driving Images, CVPR 2019; as in MXNetSeg (SwiftResNet): decoder width 256, PSPNet's
+pooling, convolution -> norm -> ReLU, skip connections behind the stages' last ReLU.
+"""
+
+from mxnet.gluon import nn
+
+from ..nn import ConvUnit, FCNHead, LateralFusion, PyramidPooling
+from .base import SegmentationModel, register
+
+WIDTH = 256
+
+
+class SwiftNetHead(nn.HybridBlock):
+    """(c1, c2, c3, c4) -> logits at the stride of c1."""
+
+    def __init__(self, channels, num_classes):
+        super().__init__()
+        self.ppool = PyramidPooling(channels[3])
+        self.conv_c4 = ConvUnit(2 * channels[3], WIDTH)
+        self.fusion_c3 = LateralFusion(channels[2], WIDTH)
+        self.fusion_c2 = LateralFusion(channels[1], WIDTH)
+        self.fusion_c1 = LateralFusion(channels[0], WIDTH)
+        self.seg_head = FCNHead(WIDTH, num_classes)
+
+    def hybrid_forward(self, F, c1, c2, c3, c4):
+        x = self.conv_c4(self.ppool(c4))
+        x = self.fusion_c3(x, c3)
+        x = self.fusion_c2(x, c2)
+        return self.seg_head(self.fusion_c1(x, c1))
+
+
+@register("swiftnet")
+class SwiftNet(SegmentationModel):
+    """Ladder decoder on c1 ... c4, auxiliary head of width 256 on c3."""
+
+    aux_weights = (0.4,)
+    min_batch = 2
+    default_backbone = "resnet18"
+
+    def __init__(self, num_classes, backbone, aux=True):
+        super().__init__(num_classes, backbone)
+        self.head = SwiftNetHead(backbone.channels, num_classes)
+        self.aux_head = FCNHead(backbone.channels[2], num_classes, width=256) if aux else None
+        self.output_names = ("main", "aux") if aux else ("main",)
+
+    def logits(self, F, x):
+        c1, c2, c3, c4 = self.backbone(x)
+        main = self.head(c1, c2, c3, c4)
+        if self.aux_head is None or self.main_only:
+            return (main,)
+        return main, self.aux_head(c3)

@@ -1,0 +1,111 @@
+"""Convolution units: convolution, norm, activation."""
+
+from mxnet.gluon import nn
+
+from .activation import Activation, PReLU
+from .norm import BatchNorm
+
+
+def conv2d(
+    in_channels, channels, kernel=1, stride=1, padding=None, dilation=1, groups=1, bias=True
+):
+    """A plain convolution, biased, with the padding that keeps the size unless told otherwise.
+
+    ``kernel``, ``stride``, ``padding`` and ``dilation`` are an int or (rows, columns).
+    """
+    if padding is None:
+        padding = tuple(d * (k - 1) // 2 for k, d in zip(_pair(kernel), _pair(dilation)))
+    return nn.Conv2D(
+        channels,
+        kernel,
+        strides=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        use_bias=bias,
+        in_channels=in_channels,
+    )
+
+
+def _pair(value):
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def activation(name):
+    """The block for an activation's name, ``None`` for none."""
+    if name is None or name == "none":
+        return None
+    return PReLU() if name == "prelu" else Activation(name)
+
+
+class ConvUnit(nn.HybridBlock):
+    """Convolution -> batch norm -> activation; the convolution has no bias unless asked for.
+
+    Args:
+        in_channels, channels: C of the input and the output (N, C, H, W).
+        kernel: an int or (rows, columns). stride, dilation, groups: as usual.
+        padding: by default the one that keeps the size at stride 1.
+        norm: batch norm, or none at all.
+        act: name of the activation (see ``activation.py``), ``None`` for none.
+    """
+
+    def __init__(
+        self,
+        in_channels,
+        channels,
+        kernel=1,
+        stride=1,
+        padding=None,
+        dilation=1,
+        groups=1,
+        bias=False,
+        norm=True,
+        act="relu",
+    ):
+        super().__init__()
+        self.conv = conv2d(in_channels, channels, kernel, stride, padding, dilation, groups, bias)
+        self.bn = BatchNorm(channels) if norm else None
+        self.act = activation(act)
+
+    def hybrid_forward(self, F, x):
+        x = self.conv(x)
+        if self.bn is not None:
+            x = self.bn(x)
+        return x if self.act is None else self.act(x)
+
+
+class SeparableConv(nn.HybridBlock):
+    """Depthwise k x k, then pointwise 1 x 1 with norm and activation.
+
+    ``pattern`` is "mobilenet" (norm and activation behind the depthwise convolution too) or
+    "xception" (the depthwise convolution is bare).
+    """
+
+    def __init__(
+        self,
+        in_channels,
+        channels,
+        kernel=3,
+        stride=1,
+        padding=None,
+        dilation=1,
+        act="relu",
+        pattern="mobilenet",
+    ):
+        super().__init__()
+        depthwise = dict(
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=in_channels,
+            bias=False,
+        )
+        if pattern == "mobilenet":
+            self.depthwise = ConvUnit(in_channels, in_channels, act=act, **depthwise)
+        else:
+            self.depthwise = conv2d(in_channels, in_channels, **depthwise)
+        self.pointwise = ConvUnit(in_channels, channels, act=act)
+
+    def hybrid_forward(self, F, x):
+        return self.pointwise(self.depthwise(x))

@@ -1,0 +1,26 @@
+"""Classifier heads."""
+
+from mxnet.gluon import nn
+
+from .conv import ConvUnit, conv2d
+
+
+class FCNHead(nn.HybridBlock):
+    """3 x 3 unit, dropout, 1 x 1 to the classes: (N, C, H, W) -> logits (N, num_classes, H, W).
+
+    Args:
+        width: channels between the two; by default 256, or ``in_channels`` where that is less.
+        dropout: probability, element-wise; 0 removes it.
+        kernel: of the first convolution; 1 makes the light head of SwiftNetPR.
+    """
+
+    def __init__(self, in_channels, num_classes, width=None, dropout=0.1, kernel=3):
+        super().__init__()
+        width = width or min(in_channels, 256)
+        self.conv1 = ConvUnit(in_channels, width, kernel)
+        self.drop = nn.Dropout(dropout) if dropout else None
+        self.conv2 = conv2d(width, num_classes)
+
+    def hybrid_forward(self, F, x):
+        x = self.conv1(x)
+        return self.conv2(x if self.drop is None else self.drop(x))

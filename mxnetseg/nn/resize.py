@@ -1,0 +1,50 @@
+"""Bilinear resizing as two matrix products.
+
+MXNet's ``BilinearResize2D`` is slow backwards on CPU (the whole training step of a real-time
+network takes 1.7 times as long with it) and leaves the gradient of ``like`` uninitialised in some
+cases. Bilinear interpolation is linear and separable, so ``y = A_h x A_w'`` with two small matrices
+that depend on the sizes only, and those can be built inside the graph: any input size, no shape
+fixed at hybridisation. The results agree with the operator's to 1e-6.
+"""
+
+
+def interpolation_matrix(F, source, source_axis, target, target_axis, align_corners=True):
+    """Weights (n_out, n_in) that resize ``source``'s axis to the length of ``target``'s axis.
+
+    With ``align_corners`` output i reads position i (n_in - 1) / (n_out - 1); an output of length 1
+    reads position 0. Without it, position (i + 0.5) n_in / n_out - 0.5, clamped to the image.
+    """
+    out_index = F.contrib.arange_like(target, axis=target_axis)
+    in_index = F.contrib.arange_like(source, axis=source_axis)
+    out_last, in_last = F.max(out_index), F.max(in_index)
+    if align_corners:
+        ratio = F.broadcast_div(in_last, F.broadcast_maximum(out_last, F.ones_like(out_last)))
+        position = F.broadcast_mul(out_index, ratio)
+    else:
+        ratio = F.broadcast_div(in_last + 1, out_last + 1)
+        position = F.broadcast_mul(out_index + 0.5, ratio) - 0.5
+        position = F.broadcast_minimum(F.relu(position), in_last)
+    distance = F.broadcast_sub(F.expand_dims(position, 1), F.expand_dims(in_index, 0))
+    return F.relu(1 - F.abs(distance))
+
+
+def resize_like(F, x, like, align_corners=True):
+    """Resize ``x`` (N, C, h, w) bilinearly to the height and width of ``like`` (*, *, H, W).
+
+    No gradient flows into ``like``.
+    """
+    rows = interpolation_matrix(F, x, 2, like, 2, align_corners)
+    columns = interpolation_matrix(F, x, 3, like, 3, align_corners)
+    # The transposes move the map before it has its full width: a large one is never moved.
+    y = F.dot(rows, F.transpose(x, axes=(2, 0, 1, 3)))
+    return F.dot(F.transpose(y, axes=(1, 2, 0, 3)), columns, transpose_b=True)
+
+
+def upscale(F, x, factor, align_corners=True):
+    """Resize ``x`` (N, C, h, w) bilinearly to (factor h, factor w)."""
+    rows = F.repeat(F.slice(x, begin=(0, 0, 0, 0), end=(1, 1, None, 1)), repeats=factor, axis=2)
+    columns = F.repeat(F.slice(x, begin=(0, 0, 0, 0), end=(1, 1, 1, None)), repeats=factor, axis=3)
+    a_h = interpolation_matrix(F, x, 2, rows, 2, align_corners)
+    a_w = interpolation_matrix(F, x, 3, columns, 3, align_corners)
+    y = F.dot(a_h, F.transpose(x, axes=(2, 0, 1, 3)))
+    return F.dot(F.transpose(y, axes=(1, 2, 0, 3)), a_w, transpose_b=True)

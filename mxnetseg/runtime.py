@@ -1,0 +1,322 @@
+"""The process before MXNet loads, and the devices afterwards.
+
+``mxnetseg/__init__.py`` calls :func:`prepare` first. It must not import MXNet itself.
+"""
+
+import contextlib
+import ctypes
+import glob
+import importlib.util
+import os
+import sys
+
+from .errors import MXNetSegError, UsageError
+
+# What MXNet 1.9.1 reads and NumPy >= 1.24 no longer has.
+_NUMPY_NAMES = {
+    "bool": bool,
+    "object": object,
+    "int": int,
+    "float": float,
+    "complex": complex,
+    "str": str,
+}
+
+# PyPI package -> library, in the order in which they depend on each other.
+CUDA_LIBRARIES = (
+    ("nvidia-cuda-runtime-cu11", "cuda_runtime", "libcudart.so.11.0"),
+    ("nvidia-nvtx-cu11", "nvtx", "libnvToolsExt.so.1"),
+    ("nvidia-cuda-nvrtc-cu11", "cuda_nvrtc", "libnvrtc.so.11.2"),
+    ("nvidia-cublas-cu11", "cublas", "libcublasLt.so.11"),
+    ("nvidia-cublas-cu11", "cublas", "libcublas.so.11"),
+    ("nvidia-cufft-cu11", "cufft", "libcufft.so.10"),
+    ("nvidia-curand-cu11", "curand", "libcurand.so.10"),
+    ("nvidia-cusolver-cu11", "cusolver", "libcusolver.so.11"),
+    ("nvidia-cudnn-cu11<9", "cudnn", "libcudnn.so.8"),
+    ("nvidia-nccl-cu11", "nccl", "libnccl.so.2"),
+)
+
+# Compute capabilities that the published GPU builds hold machine code for. There is no PTX in
+# them, so a newer major version cannot run them: code for x.y runs on x.z, z >= y.
+COMPILED_CAPABILITIES = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
+
+
+def usable_cores():
+    """Cores that this process may use: its affinity, cut by a cgroup's quota."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS or Windows
+        cores = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(cores, int(quota + 0.5))) if quota else cores
+
+
+def _cgroup_quota():
+    """CPUs' worth of time per period that the cgroup grants, or None."""
+
+    def read(path):
+        with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+            return file.read().split()
+        return None
+
+    v2 = read("/sys/fs/cgroup/cpu.max")
+    if v2 and v2[0] != "max":
+        return int(v2[0]) / int(v2[1])
+    quota = read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+    period = read("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+    if quota and period and int(quota[0]) > 0:
+        return int(quota[0]) / int(period[0])
+    return None
+
+
+def prepare():
+    """Make ``import mxnet`` work here, with all cores. Idempotent."""
+    if "mxnet" not in sys.modules:
+        # MXNet would use half of the visible cores. OpenMP reads this when the library loads.
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+        os.environ.setdefault("MXNET_CUDNN_AUTOTUNE_DEFAULT", "0")
+    restore_numpy_names()
+    load_cuda_libraries()
+    try:
+        import mxnet  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ImportError(_why_no_mxnet(error)) from error
+    except OSError as error:
+        raise ImportError(_why_no_library(error)) from error
+
+
+def restore_numpy_names():
+    """Give NumPy back the names that MXNet 1.9.1 reads; touches only what is missing."""
+    import numpy
+
+    if int(numpy.__version__.split(".")[0]) >= 2:
+        raise ImportError(
+            f"MXNet 1.9.1 needs NumPy < 2, but {numpy.__version__} is installed. "
+            "Run: pip install 'numpy<2'"
+        )
+    for name, thing in _NUMPY_NAMES.items():
+        if name not in vars(numpy):
+            setattr(numpy, name, thing)
+
+
+def _why_no_mxnet(error):
+    if error.name == "distutils":
+        return (
+            "MXNet 1.9.1 needs distutils, which Python 3.12 no longer has. "
+            "Run: pip install 'setuptools<81'"
+        )
+    if error.name == "mxnet":
+        return (
+            "MXNet is not installed. Run: pip install -r requirements.txt (CPU) "
+            "or pip install -r requirements-gpu.txt (CUDA 11.2)"
+        )
+    return f"MXNet cannot be imported: {error}"
+
+
+def _why_no_library(error):
+    text = str(error)
+    if "libcuda.so" in text:
+        return (
+            "This is a GPU build of MXNet, but the NVIDIA driver (libcuda.so.1) is missing. "
+            "Install the driver, or run: pip uninstall mxnet-cu112; pip install mxnet==1.9.1"
+        )
+    for package, _, library in CUDA_LIBRARIES:
+        if library.split(".so")[0] + ".so" in text:
+            return f"MXNet needs {library}. Run: pip install '{package}'"
+    return f"MXNet's library cannot be loaded: {text}"
+
+
+def _nvidia_folders():
+    spec = importlib.util.find_spec("nvidia")
+    return list(spec.submodule_search_locations or []) if spec else []
+
+
+def find_cuda_library(folder, library):
+    """Path of a CUDA library that a pip package brought, or None."""
+    for root in _nvidia_folders():
+        hits = glob.glob(os.path.join(root, folder, "lib", library + "*"))
+        if hits:
+            return sorted(hits)[0]
+    return None
+
+
+def load_cuda_libraries():
+    """Load the CUDA 11 libraries of the pip packages, so that mxnet-cu112 needs no toolkit.
+
+    Only if the installed MXNet is a GPU build: a CPU build gains nothing from them.
+    """
+    if "mxnet" in sys.modules or not is_gpu_build():
+        return
+    for _, folder, library in CUDA_LIBRARIES:
+        path = find_cuda_library(folder, library)
+        if path:
+            with contextlib.suppress(OSError):  # MXNet's own import then names what is missing
+                ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+
+
+def is_gpu_build():
+    """Whether the installed MXNet is one of the mxnet-cuXXX packages; does not import it."""
+    from importlib import metadata
+
+    return any(
+        (d.metadata["Name"] or "").lower().startswith("mxnet-cu") for d in metadata.distributions()
+    )
+
+
+# --- devices ----------------------------------------------------------------------------------
+
+
+def num_gpus():
+    """GPUs that MXNet can use; 0 on a CPU build."""
+    import mxnet as mx
+
+    try:
+        return mx.context.num_gpus()
+    except mx.MXNetError:  # a GPU build without a working driver
+        return 0
+
+
+def gpu_capability(index):
+    """(name, (major, minor)) of GPU ``index`` from the driver, or None if it does not say."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    name = ctypes.create_string_buffer(256)
+    if cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), index):
+        return None
+    cuda.cuDeviceGetName(name, len(name), device)
+    cuda.cuDeviceGetAttribute(ctypes.byref(major), 75, device)
+    cuda.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)
+    return name.value.decode(), (major.value, minor.value)
+
+
+def can_run(capability):
+    """Whether the published GPU builds hold code for a card of this compute capability."""
+    return any(m == capability[0] and n <= capability[1] for m, n in COMPILED_CAPABILITIES)
+
+
+def contexts(spec=None):
+    """The devices to work on, as a list of ``mx.Context``.
+
+    Args:
+        spec: ``None``: GPU 0 if there is one, else the CPU. A list of GPU numbers and/or "cpu";
+            ``["cpu", "cpu"]`` gives two CPU contexts, the same code path as two GPUs.
+
+    Raises:
+        UsageError: a GPU that does not exist or that MXNet cannot run on, or a word that is no
+            device.
+    """
+    import mxnet as mx
+
+    if spec is None:
+        return [mx.gpu(0)] if num_gpus() and _card_problem(0) is None else [mx.cpu()]
+    found = []
+    for i, item in enumerate(spec if isinstance(spec, (list, tuple)) else [spec]):
+        word = str(item).lower()
+        if word.startswith("cpu"):
+            # one id per entry: Gluon keeps one copy of the parameters per distinct context
+            found.append(mx.cpu(i))
+        elif word.replace("gpu", "").strip("()").isdigit():
+            found.append(_gpu(int(word.replace("gpu", "").strip("()"))))
+        else:
+            raise UsageError(f"'{item}' is no device. Use GPU numbers (--ctx 0 1) or --ctx cpu.")
+    if len(set(found)) != len(found):
+        raise UsageError(f"The same GPU is named twice: {' '.join(map(str, spec))}.")
+    return found
+
+
+def _gpu(index):
+    import mxnet as mx
+
+    count = num_gpus()
+    if index >= count:
+        if not mx.runtime.Features().is_enabled("CUDA"):
+            raise UsageError(
+                f"GPU {index} was asked for, but this MXNet is built for CPUs only. Use --ctx cpu, "
+                "or install the GPU build: pip uninstall mxnet; "
+                "pip install -r requirements-gpu.txt"
+            )
+        has = "no GPU is visible" if count == 0 else f"only {count} GPU(s) are visible"
+        raise UsageError(
+            f"GPU {index} was asked for, but {has}. Use --ctx cpu or a lower number, or check "
+            "nvidia-smi and CUDA_VISIBLE_DEVICES."
+        )
+    problem = _card_problem(index)
+    if problem:
+        raise UsageError(problem)
+    return mx.gpu(index)
+
+
+def _card_problem(index):
+    card = gpu_capability(index)
+    if card is None or can_run(card[1]):
+        return None
+    return (
+        f"GPU {index} ({card[0]}, compute capability {card[1][0]}.{card[1][1]}) cannot run "
+        "MXNet's published builds, which hold code for 5.x to 8.x only. Use --ctx cpu, or "
+        "deploy through ONNX."
+    )
+
+
+# --- doctor -----------------------------------------------------------------------------------
+
+
+def doctor():
+    """Lines that describe this installation, and whether it is sound: (lines, ok)."""
+    import platform
+    from importlib import metadata
+
+    lines, ok = [], True
+
+    def version(package):
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            return None
+
+    lines.append(f"python       {platform.python_version()} ({platform.machine()})")
+    import mxnet as mx
+
+    lines.append(f"mxnet        {mx.__version__} ({'GPU' if is_gpu_build() else 'CPU'} build)")
+    for package in ("numpy", "opencv-python", "pydantic", "PyYAML", "tqdm"):
+        lines.append(
+            f"{package.lower():12s} {version(package) or 'missing: pip install ' + package}"
+        )
+    for package in ("gluoncv", "wandb", "safetensors", "torch", "onnx"):
+        lines.append(f"{package:12s} {version(package) or 'not installed (optional)'}")
+    lines.append(
+        f"threads      {os.environ.get('OMP_NUM_THREADS')} of {os.cpu_count()} cores "
+        f"(usable: {usable_cores()})"
+    )
+    features = mx.runtime.Features()
+    lines.append(f"oneDNN       {'yes' if features.is_enabled('MKLDNN') else 'no'}")
+    if is_gpu_build():
+        for package, folder, library in CUDA_LIBRARIES:
+            path = find_cuda_library(folder, library)
+            if not path:
+                try:
+                    ctypes.CDLL(library)
+                    path = "the system's"
+                except OSError:
+                    ok = False
+                    path = f"missing: pip install '{package}'"
+            lines.append(f"{library:22s} {path}")
+    count = num_gpus()
+    lines.append(f"GPUs         {count}")
+    for i in range(count):
+        card = gpu_capability(i)
+        if card:
+            name, (major, minor) = card
+            lines.append(
+                f"  gpu {i}      {name}, compute capability {major}.{minor}: "
+                f"{'fine' if can_run((major, minor)) else _card_problem(i)}"
+            )
+            ok = ok and can_run((major, minor))
+    try:
+        (mx.nd.ones((2, 2)) * 2).asnumpy()
+        lines.append("a sum on CPU works")
+    except mx.MXNetError as error:
+        raise MXNetSegError(f"MXNet loads but cannot compute: {error}") from error
+    return lines, ok

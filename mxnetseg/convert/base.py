@@ -6,6 +6,9 @@ An origin is a module with three functions; this file does the rest:
   the origin's own words;
 * ``original_names(net, build) -> {our name: the original's name}`` for every parameter of ``net``;
 * ``unused(build, names) -> names`` of ``state`` that the card calls unused.
+
+A wrapper's prefix before all names is found here and taken off. An origin with files of several
+layouts has a fourth function, ``renamed(net, build, state) -> {name in the file: standard name}``.
 """
 
 import importlib
@@ -16,7 +19,8 @@ import numpy as np
 from ..errors import UsageError
 from ..registry import unknown
 
-SYSTEMS = ("mxnetseg",)
+SYSTEMS = ("mxnetseg", "sanet")
+WRAPPERS = ("module.", "model.", "module.model.")  # what wrappers put before a network's names
 
 
 def from_original(system, build, state):
@@ -35,20 +39,24 @@ def from_original(system, build, state):
     net = origin.create(build)
     names = origin.original_names(net, build)
     parameters = net._collect_params_with_prefix()
+    in_file = _names_in_file(origin, net, build, names, state)
+    state = {standard: state[name] for standard, name in in_file.items()}
     _check_entries(system, build, parameters, names, state, origin.unused(build, set(state)))
     for ours, parameter in parameters.items():
         value = np.asarray(state[names[ours]], dtype=np.float32).reshape(parameter.shape)
         parameter._load_init(mx.nd.array(value), mx.cpu())
+    net.original_names = {system: {ours: in_file[name] for ours, name in names.items()}}
     return net
 
 
 def to_original(system, build, net):
     """The exact inverse of :func:`from_original`: the original's names -> float32 arrays.
 
-    Entries that the network does not use are left out.
+    Entries that the network does not use are left out. A network that came from a file of this
+    system gets that file's names, with a wrapper's prefix if it had one.
     """
     origin = _origin(system)
-    names = origin.original_names(net, build)
+    names = getattr(net, "original_names", {}).get(system) or origin.original_names(net, build)
     shapes = getattr(origin, "original_shape", lambda name, shape: shape)
     out = {}
     for ours, parameter in net._collect_params_with_prefix().items():
@@ -61,6 +69,24 @@ def _origin(system):
     if system not in SYSTEMS:
         raise unknown("system", system, SYSTEMS)
     return importlib.import_module(f"{__package__}.{system}")
+
+
+def _names_in_file(origin, net, build, names, state):
+    """{standard name: name in ``state``} of all entries."""
+    wanted = set(names.values())
+
+    def known(prefix):
+        return sum(prefix + name in state for name in wanted)
+
+    prefix = max(("", *WRAPPERS), key=known)  # the first of equals
+    out = {}
+    for name in state:
+        bare = name[len(prefix) :] if name.startswith(prefix) else name
+        out[name if prefix and bare in state else bare] = name
+    if hasattr(origin, "renamed"):
+        renamed = origin.renamed(net, build, {n: state[name] for n, name in out.items()})
+        out = {renamed.get(n, n): name for n, name in out.items()}
+    return out
 
 
 def _check_entries(system, build, parameters, names, state, unused):

@@ -1,27 +1,44 @@
 """Layers that know nothing of segmentation networks. Everything is (N, C, H, W), float32."""
 
-from .activation import Activation, PReLU
-from .conv import ConvUnit, SeparableConv, activation, conv2d
+from .activation import Activation, PReLU, relu
+from .attention import SelfAttention
+from .conv import ConvUnit, SeparableConv, activation, conv2d, pre_activated, sequential
+from .dappm import APPPM, DAPPM, PAPPM, average_pool, pooling_cascade
 from .fusion import LateralFusion
-from .head import FCNHead
+from .head import FCNHead, PreActHead
 from .norm import BatchNorm
-from .pyramid import GlobalFlow, PyramidPooling, global_pool
+from .pyramid import ASPP, GlobalFlow, PyramidPooling, global_pool
+from .residual import BasicBlock, Bottleneck, basic_stage
 from .resize import interpolation_matrix, resize_like, upscale
 
 __all__ = [
+    "APPPM",
+    "ASPP",
+    "DAPPM",
+    "PAPPM",
     "Activation",
+    "BasicBlock",
     "BatchNorm",
+    "Bottleneck",
     "ConvUnit",
     "FCNHead",
     "GlobalFlow",
     "LateralFusion",
     "PReLU",
+    "PreActHead",
     "PyramidPooling",
+    "SelfAttention",
     "SeparableConv",
     "activation",
+    "average_pool",
+    "basic_stage",
     "conv2d",
     "global_pool",
     "interpolation_matrix",
+    "pooling_cascade",
+    "pre_activated",
+    "relu",
     "resize_like",
+    "sequential",
     "upscale",
 ]

@@ -32,6 +32,11 @@ _FUNCTIONS = {
 }
 
 
+def relu(F, x):
+    """max(x, 0), as the operator that oneDNN fuses into the convolution before it."""
+    return F.Activation(x, act_type="relu")
+
+
 class Activation(nn.HybridBlock):
     """An activation without parameters: any shape in, the same shape out."""
 

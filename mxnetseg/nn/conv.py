@@ -31,6 +31,23 @@ def _pair(value):
     return value if isinstance(value, tuple) else (value, value)
 
 
+def sequential(*blocks):
+    """A HybridSequential of ``blocks``; None is left out."""
+    out = nn.HybridSequential()
+    out.add(*(block for block in blocks if block is not None))
+    return out
+
+
+def pre_activated(in_channels, channels, kernel=1, groups=1, before=None):
+    """Batch norm -> ReLU -> convolution without bias, of the same size; behind ``before``."""
+    return sequential(
+        before,
+        BatchNorm(in_channels),
+        Activation("relu"),
+        conv2d(in_channels, channels, kernel, groups=groups, bias=False),
+    )
+
+
 def activation(name):
     """The block for an activation's name, ``None`` for none."""
     if name is None or name == "none":

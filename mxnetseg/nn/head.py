@@ -2,7 +2,9 @@
 
 from mxnet.gluon import nn
 
+from .activation import relu
 from .conv import ConvUnit, conv2d
+from .norm import BatchNorm
 
 
 class FCNHead(nn.HybridBlock):
@@ -24,3 +26,18 @@ class FCNHead(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         x = self.conv1(x)
         return self.conv2(x if self.drop is None else self.drop(x))
+
+
+class PreActHead(nn.HybridBlock):
+    """Norm, ReLU, 3 x 3 convolution, norm, ReLU, 1 x 1 to the classes (SANet, PIDNet)."""
+
+    def __init__(self, in_channels, width, num_classes):
+        super().__init__()
+        self.bn1 = BatchNorm(in_channels)
+        self.conv1 = conv2d(in_channels, width, 3, bias=False)
+        self.bn2 = BatchNorm(width)
+        self.conv2 = conv2d(width, num_classes)
+
+    def hybrid_forward(self, F, x):
+        x = self.conv1(relu(F, self.bn1(x)))
+        return self.conv2(relu(F, self.bn2(x)))

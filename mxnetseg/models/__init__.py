@@ -1,6 +1,6 @@
 """Networks. A new one: a file and its import here."""
 
-from . import bisenet, fcn, sanet, swiftnet  # noqa: F401
+from . import bisenet, fcn, pidnet, sanet, swiftnet  # noqa: F401
 from .base import SegmentationModel, create, names
 
 __all__ = ["SegmentationModel", "create", "names"]

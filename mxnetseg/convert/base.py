@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import UsageError
 from ..registry import unknown
 
-SYSTEMS = ("mxnetseg", "sanet", "pidnet")
+SYSTEMS = ("mxnetseg", "sanet", "pidnet", "mlmsnet")
 WRAPPERS = ("module.", "model.", "module.model.")  # what wrappers put before a network's names
 
 

@@ -1,6 +1,31 @@
 """Networks. A new one: a file and its import here."""
 
-from . import bisenet, fcn, pidnet, sanet, swiftnet  # noqa: F401
+from . import (  # noqa: F401
+    acfnet,
+    alignseg,
+    attanet,
+    attention_to_scale,
+    bisenet,
+    canetv1,
+    canetv2,
+    danet,
+    deeplabv3,
+    deeplabv3plus,
+    denseaspp,
+    eprnet,
+    fapn,
+    fcn,
+    gffnet,
+    ladderdensenet,
+    mlmsnet,
+    pidnet,
+    pspnet,
+    sanet,
+    seenet,
+    semanticfpn,
+    swiftnet,
+    swiftnetpr,
+)
 from .base import SegmentationModel, create, names
 
 __all__ = ["SegmentationModel", "create", "names"]

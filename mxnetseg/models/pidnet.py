@@ -155,7 +155,7 @@ class PIDNet(SegmentationModel):
     def logits(self, F, x):
         x = relu(F, self.layer1(self.conv1(x)))
         x = relu(F, self.layer2(x))
-        # The original's ReLUs of p and d work in place, so its extra heads, too, see activated maps.
+        # The extra heads, too, read activated p and d: the original's ReLUs work in place.
         i = relu(F, self.layer3(x))
         p3 = relu(F, self.pag3(self.layer3_(x), self.compression3(i)))
         d = self.layer3_d(x)

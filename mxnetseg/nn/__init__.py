@@ -4,17 +4,20 @@ from .activation import Activation, PReLU, relu
 from .attention import SelfAttention
 from .conv import ConvUnit, SeparableConv, activation, conv2d, pre_activated, sequential
 from .dappm import APPPM, DAPPM, PAPPM, average_pool, pooling_cascade
+from .enhancement import GlobalConv, SemanticEnhancement
 from .fusion import LateralFusion
 from .head import FCNHead, PreActHead
 from .norm import BatchNorm
-from .pyramid import ASPP, GlobalFlow, PyramidPooling, global_pool
+from .pyramid import ASPP, GlobalFlow, PyramidPooling, global_pool, pool_by
 from .residual import BasicBlock, Bottleneck, basic_stage
-from .resize import interpolation_matrix, resize_like, upscale
+from .resize import interpolation_matrix, resize_like, resize_to_stride, upscale
+from .sampling import ModulatedDeformableConv, warp
 
 __all__ = [
     "APPPM",
     "ASPP",
     "DAPPM",
+    "ModulatedDeformableConv",
     "PAPPM",
     "Activation",
     "BasicBlock",
@@ -22,12 +25,14 @@ __all__ = [
     "Bottleneck",
     "ConvUnit",
     "FCNHead",
+    "GlobalConv",
     "GlobalFlow",
     "LateralFusion",
     "PReLU",
     "PreActHead",
     "PyramidPooling",
     "SelfAttention",
+    "SemanticEnhancement",
     "SeparableConv",
     "activation",
     "average_pool",
@@ -35,10 +40,13 @@ __all__ = [
     "conv2d",
     "global_pool",
     "interpolation_matrix",
+    "pool_by",
     "pooling_cascade",
     "pre_activated",
     "relu",
     "resize_like",
+    "resize_to_stride",
     "sequential",
     "upscale",
+    "warp",
 ]

@@ -24,7 +24,9 @@ def interpolation_matrix(F, source, source_axis, target, target_axis, align_corn
         ratio = F.broadcast_div(in_last + 1, out_last + 1)
         position = F.broadcast_mul(out_index + 0.5, ratio) - 0.5
         position = F.broadcast_minimum(F.relu(position), in_last)
-    distance = F.broadcast_sub(F.expand_dims(position, 1), F.expand_dims(in_index, 0))
+    # The source comes first, as among the operator's inputs: the order in which a graph is walked
+    # decides which pass of a shared batch norm updates its statistics first.
+    distance = F.broadcast_sub(F.expand_dims(in_index, 0), F.expand_dims(position, 1))
     return F.relu(1 - F.abs(distance))
 
 
@@ -48,3 +50,12 @@ def upscale(F, x, factor, align_corners=True):
     a_w = interpolation_matrix(F, x, 3, columns, 3, align_corners)
     y = F.dot(a_h, F.transpose(x, axes=(2, 0, 1, 3)))
     return F.dot(F.transpose(y, axes=(1, 2, 0, 3)), a_w, transpose_b=True)
+
+
+def resize_to_stride(F, x, image, stride, align_corners=True):
+    """Resize ``x`` bilinearly to the size of every ``stride``-th row and column of ``image``.
+
+    That is (H - 1) // stride + 1 rows: what code bases call a zoom factor of 8 / ``stride``.
+    """
+    like = F.slice(image, begin=(0, 0, 0, 0), end=(1, 1, None, None), step=(1, 1, stride, stride))
+    return resize_like(F, x, like, align_corners)

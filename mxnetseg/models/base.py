@@ -1,19 +1,19 @@
 """The contract of a network, stated once, and the table of all networks."""
 
 import inspect
+import warnings
 
 import mxnet as mx
-from mxnet.gluon import nn
 
 from .. import backbones
 from ..errors import UsageError
-from ..nn import resize_like
+from ..nn import TwoGraphBlock, resize_like
 from ..registry import Registry, check_options
 
 registry = Registry("network")
 
 
-class SegmentationModel(nn.HybridBlock):
+class SegmentationModel(TwoGraphBlock):
     """Images (N, 3, H, W), float32, normalised -> tuple of logits (N, num_classes, H, W).
 
     The main output comes first. A subclass implements :meth:`logits` and sets, where the defaults
@@ -23,7 +23,8 @@ class SegmentationModel(nn.HybridBlock):
         output_names: ("main",) or ("main", "aux", ...). A "boundary" output has one channel.
         aux_weights: default loss weights of the outputs behind the main one.
         align_corners: how outputs are enlarged to the input's size.
-        size_divisor, min_size: H and W must be multiples of the one and not below the other.
+        size_divisor, size_remainder, min_size: H and W must be multiples of the divisor, plus the
+            remainder, and not below min_size.
         fixed_size: (H, W), if the network takes no other.
         min_batch: images per device below which training makes no sense (batch norm over one
             value).
@@ -35,6 +36,7 @@ class SegmentationModel(nn.HybridBlock):
     aux_weights = ()
     align_corners = True
     size_divisor = 1
+    size_remainder = 0
     min_size = 1
     fixed_size = None
     min_batch = 1
@@ -46,6 +48,9 @@ class SegmentationModel(nn.HybridBlock):
         super().__init__()
         self.num_classes = num_classes
         self.backbone = backbone
+        if backbone is not None:
+            self.min_size = max(self.min_size, backbone.min_size)
+            self.min_batch = max(self.min_batch, backbone.min_batch)
         self._upsample_outputs = True
         self._main_only = False
 
@@ -69,9 +74,15 @@ class SegmentationModel(nn.HybridBlock):
             self.check_size(*x.shape[2:])
         return super().forward(x, *args)
 
+    def _build_cache(self, *args):
+        with warnings.catch_warnings():
+            if self._main_only:  # Gluon would name the auxiliary heads' parameters as unused
+                warnings.simplefilter("ignore")
+            super()._build_cache(*args)
+
     @property
     def upsample_outputs(self):
-        """Whether outputs are enlarged to the input's size; else they stay as the network has them."""
+        """Whether outputs are enlarged to the input's size; else they keep the network's own."""
         return self._upsample_outputs
 
     @upsample_outputs.setter
@@ -96,17 +107,18 @@ class SegmentationModel(nn.HybridBlock):
         """The smallest size the network takes that holds (height, width)."""
         if self.fixed_size:
             return self.fixed_size
-        d = self.size_divisor
-        return tuple(-(-max(v, self.min_size) // d) * d for v in (height, width))
+        d, r = self.size_divisor, self.size_remainder
+        return tuple(-(-(max(v, self.min_size) - r) // d) * d + r for v in (height, width))
 
     def check_size(self, height, width):
         """Raise UsageError, with the right size, if the network cannot take (height, width)."""
         good = self.valid_size(height, width)
         if (height, width) != good:
+            plus = f" plus {self.size_remainder}" if self.size_remainder else ""
             why = (
                 f"exactly {good[0]}x{good[1]}"
                 if self.fixed_size
-                else f"multiples of {self.size_divisor}, at least {self.min_size}"
+                else f"multiples of {self.size_divisor}{plus}, at least {self.min_size}"
             )
             raise UsageError(
                 f"{type(self).__name__} cannot take an input of {height}x{width} (height x width): "
@@ -119,7 +131,7 @@ class SegmentationModel(nn.HybridBlock):
 
 
 def default_init():
-    """He et al. 2015: keeps the variance through ReLU layers, so deep networks train from nothing."""
+    """He et al. 2015: keeps the variance through ReLU layers, so that deep networks train."""
     return mx.init.MSRAPrelu(factor_type="in", slope=0)
 
 

@@ -1,0 +1,244 @@
+"""The experiment: one typed schema, filled from YAML, flags and dotted overrides."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Literal, Optional, Tuple, Union
+
+import pydantic
+import yaml
+from pydantic import Field
+
+from .errors import UsageError
+from .registry import unknown
+
+Size = Union[int, Tuple[int, int]]
+
+
+class Section(pydantic.BaseModel):
+    """Part of the experiment; refuses keys that it does not know."""
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid", validate_assignment=True, protected_namespaces=()
+    )
+
+
+class Model(Section):
+    """The network."""
+
+    name: str = Field("fcn", description="network, see `mxnetseg models`")
+    backbone: Optional[str] = Field(None, description="None: the network's own default")
+    output_stride: Optional[Literal[8, 16, 32]] = None
+    aux: Optional[bool] = Field(None, description="auxiliary heads; None: as the network has it")
+    options: Dict[str, Any] = Field({}, description="further options of the network")
+    weights: Optional[str] = Field(None, description="checkpoint to start from")
+    backbone_weights: Optional[str] = Field(
+        None, description="'imagenet' (GluonCV's, downloaded) or a file for the backbone alone"
+    )
+
+
+class Data(Section):
+    """What to train and to validate on."""
+
+    name: str = Field("synthetic", description="a data set's name, a folder or a YAML file")
+    root: Optional[str] = None
+    train_split: str = "train"
+    val_split: str = "val"
+    options: Dict[str, Any] = Field({}, description="further options of the data set")
+    workers: int = Field(2, ge=0)
+    worker_mode: Literal["thread", "process"] = "thread"
+
+
+class Augment(Section):
+    """The training transform."""
+
+    preset: str = "mxnetseg"
+    base_size: Optional[int] = Field(
+        None, ge=1, description="long side that scale 1 means; None: the data set's own"
+    )
+    options: Dict[str, Any] = Field(
+        {}, description="further options of the preset: scale, flip ..."
+    )
+
+
+class Train(Section):
+    """The run."""
+
+    epochs: int = Field(50, ge=1)
+    batch_size: int = Field(8, ge=1)
+    crop_size: Optional[Size] = Field(
+        None, description="a side or (height, width) in pixels; None: the data set's own"
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    validate_every: int = Field(1, ge=0, description="epochs; 0: never")
+    log_interval: int = Field(10, ge=1, description="steps")
+    freeze_bn: bool = Field(False, description="batch norm uses its running statistics")
+
+
+class Optim(Section):
+    """Optimiser and learning rate."""
+
+    name: Literal["sgd", "nag", "adam"] = "sgd"
+    lr: float = Field(0.01, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    decay_norm_and_bias: bool = Field(True, description="weight decay on norms and biases too")
+    head_lr_factor: float = Field(1.0, gt=0, description="times lr, for all but the backbone")
+    schedule: Literal["poly", "cosine", "step", "linear", "constant"] = "poly"
+    power: float = Field(0.9, gt=0, description="of poly")
+    step_epochs: List[float] = Field([], description="epochs at which step cuts the rate")
+    step_factor: float = Field(0.1, gt=0, lt=1)
+    final_lr: float = Field(0.0, ge=0, description="where poly, cosine and linear end")
+    warmup_epochs: float = Field(0.0, ge=0)
+    warmup_factor: float = Field(0.1, ge=0, le=1, description="times lr, at the first step")
+
+
+class Loss(Section):
+    """The loss."""
+
+    name: str = "cross_entropy"
+    aux_weights: Optional[List[float]] = Field(None, description="None: the network's own")
+    class_weights: Optional[List[float]] = None
+    options: Dict[str, Any] = Field({}, description="further options of the loss: threshold ...")
+
+
+class Eval(Section):
+    """How images are scored."""
+
+    mode: Literal["whole", "slide"] = "whole"
+    crop_size: Optional[Size] = Field(None, description="of slide; None: train.crop_size")
+    stride: Optional[Size] = Field(None, description="of slide; None: two thirds of the crop")
+    scales: List[float] = Field([1.0], min_length=1)
+    flip: bool = False
+    merge: Literal["prob", "exp"] = "prob"
+    base_size: Optional[int] = Field(None, description="long side at scale 1; None: the image's")
+    windows: Literal["shift", "pad"] = Field("shift", description="the last windows of slide")
+
+
+class Log(Section):
+    """Where the numbers go besides log.jsonl."""
+
+    wandb: Optional[str] = Field(None, description="project")
+
+
+class Experiment(Section):
+    """Everything that decides what a run does."""
+
+    model: Model = Field(default_factory=Model)
+    data: Data = Field(default_factory=Data)
+    augment: Augment = Field(default_factory=Augment)
+    train: Train = Field(default_factory=Train)
+    optim: Optim = Field(default_factory=Optim)
+    loss: Loss = Field(default_factory=Loss)
+    eval: Eval = Field(default_factory=Eval)
+    log: Log = Field(default_factory=Log)
+
+
+def build(*layers, file=None):
+    """The experiment: defaults, under a YAML file, under ``layers`` of {dotted key: value}.
+
+    Raises:
+        UsageError: unknown keys (with near matches), impossible values, an unreadable file.
+    """
+    tree = _read(file) if file else {}
+    for layer in layers:
+        for key, value in layer.items():
+            put(tree, key, value)
+    return parse(tree)
+
+
+def parse(tree):
+    """The experiment of nested mappings."""
+    try:
+        return Experiment(**tree)
+    except TypeError:
+        raise UsageError("A configuration is a mapping of sections: model, data, train ...")
+    except pydantic.ValidationError as error:
+        raise _explain(error.errors()[0]) from None
+
+
+def overrides(texts):
+    """["train.epochs=5", ...] -> {"train.epochs": 5, ...}; values are read as YAML."""
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes key=value, for example train.epochs=5, not '{text}'.")
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"The value of --set {text} is not valid YAML.") from None
+    return found
+
+
+def to_yaml(experiment):
+    """The resolved experiment as YAML text."""
+    tree = experiment.model_dump(mode="json")
+    return yaml.safe_dump(tree, sort_keys=False, default_flow_style=None)
+
+
+def pair(size):
+    """(height, width) of a size that is given as a side or a pair."""
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _read(file):
+    path = Path(file)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"The configuration {file} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = f", line {line + 1}" if line is not None else ""
+        raise UsageError(f"The configuration {file}{where} is not valid YAML.") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UsageError(
+            f"The configuration {file} is not a mapping of sections (model, data ...)."
+        )
+    return tree
+
+
+def put(tree, key, value):
+    *sections, leaf = key.split(".")
+    for section in sections:
+        child = tree.setdefault(section, {})
+        if not isinstance(child, dict):
+            raise UsageError(f"'{key}': '{section}' is a value, not a section.")
+        tree = child
+    tree[leaf] = value
+
+
+def _explain(problem):
+    """A UsageError for one of pydantic's findings."""
+    path = [str(p) for p in problem["loc"]]
+    if problem["type"] != "extra_forbidden":
+        while len(path) > 1 and path[-1] not in _fields(path[:-1]):
+            path.pop()  # pydantic adds the member of a union that it tried
+    key = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        return unknown("key", key, _siblings(path))
+    given = problem.get("input")
+    if problem["type"] == "model_type":
+        return UsageError(
+            f"'{key}' is a section with keys ({', '.join(_fields(path))}), not a value."
+        )
+    return UsageError(
+        f"{key} cannot be {given!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+    )
+
+
+def _fields(path):
+    section = Experiment
+    for name in path:
+        section = section.model_fields[name].annotation
+    return list(getattr(section, "model_fields", ()))
+
+
+def _siblings(path):
+    if len(path) > 1:
+        return [".".join([*path[:-1], name]) for name in _fields(path[:-1])]
+    # a key at the top level may be one that belongs into a section: epochs -> train.epochs
+    dotted = [f"{s}.{k}" for s in Experiment.model_fields for k in _fields([s])]
+    inside = [d for d in dotted if d.endswith("." + path[0])]
+    return inside or [*Experiment.model_fields, *dotted]

@@ -2,14 +2,16 @@
 
 PyTorch's norms call their entries ``weight``, ``bias``, ``running_mean``, ``running_var`` and
 ``num_batches_tracked`` (a counter, without influence); Gluon's call them ``gamma``, ``beta``,
-``running_mean`` and ``running_var``. All other entries have the same name and shape in both.
+``running_mean`` and ``running_var``. PReLU's slopes are ``weight`` there, ``alpha`` here. All other
+entries have the same name and shape in both.
 """
+
 import inspect
 
 from ..errors import UsageError
 from ..registry import check_options, unknown
 
-_NORM = {"gamma": "weight", "beta": "bias"}
+_LEAVES = {"gamma": "weight", "beta": "bias", "alpha": "weight"}  # alpha: PReLU
 _BACKBONE = "backbone."
 
 
@@ -42,9 +44,9 @@ def original_names(net, prefix=""):
     """
     out = {}
     for name in net._collect_params_with_prefix():
-        theirs = name[len(_BACKBONE):] if name.startswith(_BACKBONE) else name
+        theirs = name[len(_BACKBONE) :] if name.startswith(_BACKBONE) else name
         path, _, leaf = theirs.rpartition(".")
-        out[name] = prefix + (f"{path}." if path else "") + _NORM.get(leaf, leaf)
+        out[name] = prefix + (f"{path}." if path else "") + _LEAVES.get(leaf, leaf)
     return out
 
 
@@ -56,5 +58,5 @@ def counters(names):
 def without_prefix(state, prefix="module."):
     """``state`` without the prefix that a data-parallel wrapper puts before every name."""
     if state and all(name.startswith(prefix) for name in state):
-        return {name[len(prefix):]: value for name, value in state.items()}
+        return {name[len(prefix) :]: value for name, value in state.items()}
     return state

@@ -19,6 +19,7 @@ from . import (  # noqa: F401
     ladderdensenet,
     mlmsnet,
     pidnet,
+    pmsdsen,
     pspnet,
     sanet,
     seenet,

@@ -6,8 +6,10 @@ from .conv import ConvUnit, SeparableConv, activation, conv2d, pre_activated, se
 from .dappm import APPPM, DAPPM, PAPPM, average_pool, pooling_cascade
 from .enhancement import GlobalConv, SemanticEnhancement
 from .fusion import LateralFusion
+from .gate import EfficientChannelAttention
 from .head import FCNHead, PreActHead
-from .norm import BatchNorm
+from .normalize import Normalize
+from .norm import BatchNorm, TwoGraphBlock, unbiased_variance
 from .pyramid import ASPP, GlobalFlow, PyramidPooling, global_pool, pool_by
 from .residual import BasicBlock, Bottleneck, basic_stage
 from .resize import interpolation_matrix, resize_like, resize_to_stride, upscale
@@ -18,12 +20,14 @@ __all__ = [
     "ASPP",
     "DAPPM",
     "ModulatedDeformableConv",
+    "Normalize",
     "PAPPM",
     "Activation",
     "BasicBlock",
     "BatchNorm",
     "Bottleneck",
     "ConvUnit",
+    "EfficientChannelAttention",
     "FCNHead",
     "GlobalConv",
     "GlobalFlow",
@@ -34,6 +38,7 @@ __all__ = [
     "SelfAttention",
     "SemanticEnhancement",
     "SeparableConv",
+    "TwoGraphBlock",
     "activation",
     "average_pool",
     "basic_stage",
@@ -47,6 +52,7 @@ __all__ = [
     "resize_like",
     "resize_to_stride",
     "sequential",
+    "unbiased_variance",
     "upscale",
     "warp",
 ]

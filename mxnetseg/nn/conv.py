@@ -48,11 +48,11 @@ def pre_activated(in_channels, channels, kernel=1, groups=1, before=None):
     )
 
 
-def activation(name):
-    """The block for an activation's name, ``None`` for none."""
+def activation(name, channels=1):
+    """The block for an activation's name, ``None`` for none; "prelu" has ``channels`` slopes."""
     if name is None or name == "none":
         return None
-    return PReLU() if name == "prelu" else Activation(name)
+    return PReLU(channels) if name == "prelu" else Activation(name)
 
 
 class ConvUnit(nn.HybridBlock):

@@ -1,0 +1,59 @@
+"""Checkpoints of liux520/PMSDSEN."""
+
+from .. import models
+from ..registry import unknown
+from . import pytorch
+
+# the original's names of activations -> ours
+ACTIVATIONS = {
+    "relu": "relu",
+    "selu": "selu",
+    "prelu": "prelu",
+    "lrelu": "leaky",
+    "relu6": "relu6",
+    "h_swish": "hard_swish",
+    "gelu": "gelu",
+}
+
+
+def _pmsdsen(cls=19, act_name="gelu"):
+    if act_name not in ACTIVATIONS:
+        raise unknown("activation of PMSDSEN", act_name, ACTIVATIONS)
+    return models.create("pmsdsen", cls, initialize=False, act=ACTIVATIONS[act_name])
+
+
+def create(build):
+    """Our PMSDSEN for the constructor facts of the original's."""
+    return pytorch.create("PMSDSEN", {"pmsdsen": _pmsdsen}, {"network": "pmsdsen", **build})
+
+
+def original_names(net, build):
+    """{our name: the original's}."""
+    return pytorch.original_names(net)
+
+
+def renamed(net, build, state):
+    """The slopes (act_name prelu) behind a unit's sum and in the up blocks, by whatever name.
+
+    The card gives no name for these two places; each of the modules has one such entry.
+    """
+    standard = set(original_names(net, build).values())
+    out = {}
+    for name in standard - set(state):
+        module, _, leaf = name.rpartition(".act.")
+        if module and leaf == "weight":
+            depth = name.count(".")
+            found = [
+                n
+                for n in state
+                if n.startswith(f"{module}.") and n.count(".") == depth and n.endswith(".weight")
+                if n not in standard and len(state[n].shape) == 1
+            ]
+            if len(found) == 1:
+                out[found[0]] = name
+    return out
+
+
+def unused(build, names):
+    """Nothing but the counters."""
+    return pytorch.counters(names)

@@ -14,13 +14,22 @@ class Backbone(nn.HybridBlock):
     Attributes:
         channels: channels of the maps. strides: H / their height, fine to coarse.
         output_stride: the last of ``strides``.
+        name: what :func:`create` was asked for.
+        min_size: the smallest height and width it takes.
+        rounds_up: whether a map has H / stride rows rounded up; else some steps round down.
+        min_batch: images per device below which training makes no sense (batch norm over one
+            value).
 
     Parameter names below the backbone are those of the code base it comes from, so that its
     checkpoints load by name.
     """
 
+    name = None
     channels = ()
     strides = (4, 8, 16, 32)
+    min_size = 1
+    rounds_up = True
+    min_batch = 1
 
     @property
     def output_stride(self):
@@ -64,7 +73,9 @@ def create(name, output_stride=None, **options):
     if output_stride is not None:
         options["output_stride"] = output_stride
     check_options(f"backbone '{name}'", factory, options)
-    return factory(**options)
+    backbone = factory(**options)
+    backbone.name = str(name).lower()
+    return backbone
 
 
 def names():

@@ -6,7 +6,7 @@ sits on its 3 x 3 convolution; "s": a stem of three 3 x 3 convolutions, 64-64-12
 
 from mxnet.gluon import nn
 
-from ..nn import BatchNorm, conv2d
+from ..nn import BatchNorm, conv2d, sequential
 from .base import Backbone, registry, stage_plan, stage_strides
 
 
@@ -64,20 +64,13 @@ class Bottleneck(nn.HybridBlock):
         return self.relu3(self.bn3(self.conv3(x)) + shortcut)
 
 
-def sequential(*blocks):
-    """A HybridSequential of ``blocks``; None is left out."""
-    out = nn.HybridSequential()
-    out.add(*[b for b in blocks if b is not None])
-    return out
-
-
 def _shortcut(in_channels, channels, stride):
     if stride == 1 and in_channels == channels:
         return None
     return sequential(_conv(in_channels, channels, 1, stride), BatchNorm(channels))
 
 
-def deep_stem(width, channels):
+def deep_stem(width):
     """Three 3 x 3 convolutions instead of the 7 x 7; the norm behind the last is the network's."""
     return sequential(
         _conv(3, width, 3, stride=2),
@@ -86,7 +79,7 @@ def deep_stem(width, channels):
         _conv(width, width, 3),
         BatchNorm(width),
         _relu(),
-        _conv(width, channels, 3),
+        _conv(width, 2 * width, 3),
     )
 
 
@@ -94,15 +87,16 @@ class ResNet(Backbone):
     """Stem, max-pool, four stages of residual blocks.
 
     Args:
-        block: BasicBlock or Bottleneck. depths: blocks per stage. deep: three-convolution stem.
+        block: BasicBlock or Bottleneck. depths: blocks per stage.
+        stem_width: of the three-convolution stem, which ends with twice that; None for one 7 x 7.
     """
 
-    def __init__(self, block, depths, deep, output_stride=32):
+    def __init__(self, block, depths, stem_width=None, output_stride=32):
         super().__init__()
         self.channels = tuple(w * block.expansion for w in (64, 128, 256, 512))
         self.strides = stage_strides(output_stride)
-        channels = 128 if deep else 64
-        self.conv1 = deep_stem(64, channels) if deep else _conv(3, channels, 7, stride=2)
+        channels = 2 * stem_width if stem_width else 64
+        self.conv1 = deep_stem(stem_width) if stem_width else _conv(3, channels, 7, stride=2)
         self.bn1 = BatchNorm(channels)
         self.relu = _relu()
         self.maxpool = nn.MaxPool2D(3, 2, 1)
@@ -130,14 +124,14 @@ class ResNet(Backbone):
         return c1, c2, c3, self.layer4(c3)
 
 
-def _add(name, block, depths, deep):
+def _add(name, block, depths, stem_width=None):
     @registry.register(name)
     def factory(output_stride=32):
-        return ResNet(block, depths, deep, output_stride)
+        return ResNet(block, depths, stem_width, output_stride)
 
 
-_add("resnet18", BasicBlock, (2, 2, 2, 2), deep=False)
-_add("resnet34", BasicBlock, (3, 4, 6, 3), deep=False)
-_add("resnet50", Bottleneck, (3, 4, 6, 3), deep=True)
-_add("resnet101", Bottleneck, (3, 4, 23, 3), deep=True)
-_add("resnet152", Bottleneck, (3, 8, 36, 3), deep=True)
+_add("resnet18", BasicBlock, (2, 2, 2, 2))
+_add("resnet34", BasicBlock, (3, 4, 6, 3))
+_add("resnet50", Bottleneck, (3, 4, 6, 3), stem_width=64)
+_add("resnet101", Bottleneck, (3, 4, 23, 3), stem_width=64)
+_add("resnet152", Bottleneck, (3, 8, 36, 3), stem_width=64)

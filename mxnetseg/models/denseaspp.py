@@ -1,0 +1,71 @@
+"""DenseASPP: dilated convolutions in a cascade, each of which sees all before it.
+
+Yang et al., DenseASPP for Semantic Segmentation in Street Scenes, CVPR 2018; as in MXNetSeg:
+convolution -> norm -> ReLU, no transition before the first dilated unit, the newest maps at the end
+of the concatenation, a projection and a 3 x 3 head behind it, an auxiliary head.
+"""
+
+from mxnet.gluon import nn
+
+from ..nn import ConvUnit, FCNHead
+from .base import SegmentationModel, register
+
+WIDTH = 256
+RATES = (3, 6, 12, 18, 24)
+
+
+class DensePyramid(nn.HybridBlock):
+    """(N, C, H, W) -> (N, 256, H, W). Transitions have C / 2 channels, dilated units C / 8."""
+
+    def __init__(self, in_channels):
+        super().__init__()
+        transition, growth = in_channels // 2, in_channels // 8
+        self.dilate1 = ConvUnit(in_channels, growth, 3, dilation=RATES[0])
+        channels = in_channels + growth
+        for i, rate in enumerate(RATES[1:], start=1):
+            setattr(self, f"trans{i}", ConvUnit(channels, transition))
+            setattr(self, f"dilate{i + 1}", ConvUnit(transition, growth, 3, dilation=rate))
+            channels += growth
+        self.projection = ConvUnit(channels, WIDTH)
+        self.drop = nn.Dropout(0.5)
+
+    def hybrid_forward(self, F, x):
+        x = F.concat(x, self.dilate1(x), dim=1)
+        for i in range(1, len(RATES)):
+            new = getattr(self, f"dilate{i + 1}")(getattr(self, f"trans{i}")(x))
+            x = F.concat(x, new, dim=1)
+        return self.drop(self.projection(x))
+
+
+class DenseASPPHead(nn.HybridBlock):
+    """c4 -> logits at its stride."""
+
+    def __init__(self, in_channels, num_classes):
+        super().__init__()
+        self.dense_aspp = DensePyramid(in_channels)
+        self.head = FCNHead(WIDTH, num_classes)
+
+    def hybrid_forward(self, F, c4):
+        return self.head(self.dense_aspp(c4))
+
+
+@register("denseaspp")
+class DenseASPP(SegmentationModel):
+    """Dense dilation pyramid on c4; auxiliary head on c3."""
+
+    aux_weights = (0.4,)
+    default_output_stride = 8
+
+    def __init__(self, num_classes, backbone, aux=True):
+        super().__init__(num_classes, backbone)
+        _, _, c3, c4 = backbone.channels
+        self.head = DenseASPPHead(c4, num_classes)
+        self.aux_head = FCNHead(c3, num_classes) if aux else None
+        self.output_names = ("main", "aux") if aux else ("main",)
+
+    def logits(self, F, x):
+        _, _, c3, c4 = self.backbone(x)
+        main = self.head(c4)
+        if self.aux_head is None or self.main_only:
+            return (main,)
+        return main, self.aux_head(c3)

@@ -1,0 +1,420 @@
+"""Look at every file of a data set before training does.
+
+:func:`check_dataset` goes on after whatever it finds; the report lists each file with what is
+wrong and what to do.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import json
+import os
+from typing import Dict, List, Optional
+
+import cv2
+import numpy as np
+
+from ..errors import MXNetSegError
+from ..runtime import usable_cores
+from . import datasets, files, layout, spec
+from .files import DataError
+from .spec import IGNORE, UNKNOWN
+
+
+@dataclasses.dataclass
+class Finding:
+    """Something that is wrong (``error``) or looks wrong (``warning``).
+
+    Attributes:
+        severity: ``error`` or ``warning``.
+        kind: a short word: ``no mask``, ``surplus mask``, ``size``, ``unknown label``, ``RGB``,
+            ``16-bit``, ``truncated``, ``unreadable``, ``empty``, ``missing``, ``duplicate``,
+            ``ending``, ``all ignored``, ``empty split``, ``count``, ``list``.
+        split: the split it belongs to.
+        file: its path, or an empty text.
+        problem: what is wrong, to follow the file's name.
+        remedy: what to do.
+    """
+
+    severity: str
+    kind: str
+    split: str
+    file: str
+    problem: str
+    remedy: str
+
+    def __str__(self):
+        return f"{self.file} {self.problem}; {self.remedy}.".lstrip()
+
+
+@dataclasses.dataclass
+class SplitReport:
+    """The numbers of a split.
+
+    Attributes:
+        split: its name.
+        images, masks: how many were found in pairs, the masks without those that are missing.
+        expected: the expected number of images, or None.
+        count: in words: ``complete``, ``partial: 5 of 2975``.
+        sizes: mapping "WxH" -> images.
+        pixels: pixels per class.
+        ignored: ignored pixels.
+        occurs: images per class.
+    """
+
+    split: str
+    images: int = 0
+    masks: int = 0
+    expected: Optional[int] = None
+    count: str = ""
+    sizes: Dict[str, int] = dataclasses.field(default_factory=dict)
+    pixels: List[int] = dataclasses.field(default_factory=list)
+    ignored: int = 0
+    occurs: List[int] = dataclasses.field(default_factory=list)
+
+    @property
+    def ignored_share(self):
+        """Ignored pixels as a part of all labelled ones, 0..1."""
+        total = sum(self.pixels) + self.ignored
+        return self.ignored / total if total else 0.0
+
+
+@dataclasses.dataclass
+class Report:
+    """What :func:`check_dataset` found.
+
+    Attributes:
+        dataset: title of the data set.
+        root: its folder, or ``drawn``.
+        classes: class names.
+        splits: a report for each split that exists.
+        absent: splits that are not there.
+        findings: errors first.
+    """
+
+    dataset: str
+    root: str
+    classes: List[str]
+    splits: List[SplitReport]
+    absent: List[str]
+    findings: List[Finding]
+
+    @property
+    def errors(self):
+        return [f for f in self.findings if f.severity == "error"]
+
+    @property
+    def warnings(self):
+        return [f for f in self.findings if f.severity == "warning"]
+
+    @property
+    def ok(self):
+        """Whether training can start: no errors. Warnings do not count."""
+        return not self.errors
+
+    def to_dict(self):
+        """For JSON."""
+        content = dataclasses.asdict(self)
+        content["ok"] = self.ok
+        for part, report in zip(content["splits"], self.splits):
+            part["ignored_share"] = report.ignored_share
+        return content
+
+    def to_json(self):
+        return json.dumps(self.to_dict(), indent=2)
+
+    def to_text(self, limit=20):
+        """A table for people; at most ``limit`` findings of one kind are spelled out."""
+        lines = [f"{self.dataset}  ({self.root})", ""]
+        rows = [("split", "images", "masks", "count", "sizes", "ignored")]
+        for part in self.splits:
+            sizes = sorted(part.sizes.items(), key=lambda s: -s[1])
+            text = ", ".join(f"{size} ({n})" for size, n in sizes[:2])
+            if len(sizes) > 2:
+                text = f"{len(sizes)} sizes, mostly {sizes[0][0]}"
+            ignored = f"{100 * part.ignored_share:.2f} %" if part.masks else "-"
+            rows.append((part.split, part.images, part.masks, part.count, text, ignored))
+        lines += _table(rows)
+        if self.absent:
+            lines.append(f"not there: {', '.join(self.absent)}")
+        shown = [part for part in self.splits if sum(part.pixels)]
+        if shown:
+            header = ["id", "class"]
+            for part in shown:
+                header += [f"{part.split} %", "in images"]
+            rows = [tuple(header)]
+            for index, name in enumerate(self.classes):
+                row = [index, name]
+                for part in shown:
+                    share = 100 * part.pixels[index] / sum(part.pixels)
+                    row += [f"{share:.3f}", part.occurs[index]]
+                rows.append(tuple(row))
+            lines += [""] + _table(rows)
+        lines.append("")
+        for severity, found in (("error", self.errors), ("warning", self.warnings)):
+            kinds = collections.Counter()
+            for finding in found:
+                kinds[finding.kind] += 1
+                if kinds[finding.kind] <= limit:
+                    lines.append(f"{severity}: {finding}")
+            for kind, number in kinds.items():
+                if number > limit:
+                    lines.append(f"{severity}: {number - limit} more of the kind '{kind}'.")
+        errors, warnings = len(self.errors), len(self.warnings)
+        if errors or warnings:
+            lines.append(
+                f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+            )
+        else:
+            lines.append("nothing wrong")
+        return "\n".join(lines)
+
+
+def _table(rows):
+    """Aligned columns: text to the left, numbers to the right."""
+    widths = [max(len(str(row[k])) for row in rows) for k in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = []
+        for k, cell in enumerate(row):
+            text = str(cell)
+            number = all(str(r[k]).replace(".", "").isdigit() for r in rows[1:])
+            cells.append(text.rjust(widths[k]) if number else text.ljust(widths[k]))
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def check_dataset(name, split=None, root=None, workers=None, progress=None, **options):
+    """Check all files of a data set.
+
+    Args:
+        name, root: as for :func:`~mxnetseg.data.create`.
+        split: only this one. Default: all that are there.
+        workers: threads. Default: the usable cores.
+        progress: called with an iterable of futures and ``total=``, returns it wrapped
+            (``tqdm.tqdm``).
+        **options: of :func:`~mxnetseg.data.create`, for ``synthetic``.
+
+    Returns:
+        Report
+
+    Raises:
+        UsageError: unknown name or split, a wrong YAML.
+        MXNetSegError: the folder is missing, or it holds no split at all.
+    """
+    source = spec.find(name)
+    info = spec.Info(source.name, source.spec)
+    workers = workers or usable_cores()
+    if info.spec.generator:
+        return _check_drawn(name, info, split, options)
+    if options:
+        datasets.create(name, split or "train", root, **options)  # the error says which
+    root = datasets.resolve_root(source, info, root)
+    datasets._check_root(info, root)
+    if split is not None:
+        layout.check_split(info, split, root)
+    known = [split] if split else layout.known_splits(info, root)
+    listings = {}
+    for part in known:
+        spec_of = info.splits.get(part)
+        if spec_of is not None and spec_of.concat and split is None:
+            continue  # its parts are checked themselves
+        listings[part] = layout.list_split(info, part, root)
+    there = {part: listing for part, listing in listings.items() if listing.layout is not None}
+    if not there:
+        what = f"the split '{split}'" if split else "no split"
+        raise MXNetSegError(
+            f"{root} holds {'not ' if split else ''}{what} of {info.title}; give the right "
+            f"folder.\n{layout.expected_tree(info, root, [split] if split else None)}"
+        )
+    report = Report(
+        info.title,
+        str(root),
+        list(info.classes),
+        [],
+        [part for part in listings if part not in there],
+        [],
+    )
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    pool = concurrent.futures.ThreadPoolExecutor(workers)
+    try:
+        jobs = {}
+        for part, listing in there.items():
+            summary = _summary(part, listing, info, report.findings)
+            report.splits.append(summary)
+            for pair in listing.pairs:
+                jobs[pool.submit(_check_pair, pair, info)] = summary
+        done = concurrent.futures.as_completed(jobs)
+        for future in progress(done, total=len(jobs)) if progress else done:
+            _add(jobs[future], future.result(), report.findings)
+    finally:
+        pool.shutdown(wait=True)
+        cv2.setNumThreads(before)
+    for part in report.splits:
+        part.sizes = dict(sorted(part.sizes.items(), key=lambda s: (-s[1], s[0])))
+    report.findings.sort(key=lambda f: (f.severity, f.split, f.kind, f.file))
+    return report
+
+
+def _check_drawn(name, info, split, options):
+    """Drawn pictures have no files to be wrong; they have numbers all the same."""
+    report = Report(info.title, "drawn", list(info.classes), [], [], [])
+    for part in [split] if split else info.splits:
+        dataset = datasets.create(name, part, **options)
+        summary = SplitReport(part, len(dataset), len(dataset), count="complete")
+        summary.pixels, summary.occurs = [0] * info.num_classes, [0] * info.num_classes
+        report.splits.append(summary)
+        for index in range(len(dataset)):
+            sample = dataset[index]
+            _add(summary, _Found([], _size(sample.image), _histogram(sample.mask)), report.findings)
+    return report
+
+
+def _summary(split, listing, info, findings):
+    """The report of a split as far as the listing tells, and its findings."""
+    missing = sum(problem.kind == "no mask" for problem in listing.problems)
+    summary = SplitReport(
+        split, len(listing.pairs) + missing, sum(pair.mask is not None for pair in listing.pairs)
+    )
+    summary.pixels, summary.occurs = [0] * info.num_classes, [0] * info.num_classes
+    for problem in listing.problems:
+        findings.append(_finding(problem, split))
+    for path in listing.surplus:
+        findings.append(
+            Finding(
+                "warning",
+                "surplus mask",
+                split,
+                path,
+                "belongs to no image",
+                "add the image or remove the mask",
+            )
+        )
+    if not summary.images:
+        findings.append(
+            Finding(
+                "error",
+                "empty split",
+                split,
+                "",
+                f"The split '{split}' has no images",
+                "add images, or remove its folder",
+            )
+        )
+    spec_of = info.splits.get(split)
+    summary.expected = spec_of.count if spec_of else None
+    summary.count = _count(summary.images, summary.expected)
+    if summary.expected is not None and summary.images > summary.expected:
+        findings.append(
+            Finding(
+                "warning",
+                "count",
+                split,
+                "",
+                f"The split '{split}' has {summary.images} images, {summary.expected} expected",
+                "look for images that do not belong to it",
+            )
+        )
+    return summary
+
+
+def _count(images, expected):
+    if expected is None:
+        return "-"
+    if images < expected:
+        return f"partial: {images} of {expected}"
+    return "complete" if images == expected else f"more: {images} of {expected}"
+
+
+def _finding(problem, split, severity="error"):
+    return Finding(severity, problem.kind, split, problem.file, problem.problem, problem.remedy)
+
+
+@dataclasses.dataclass
+class _Found:
+    """What a pair of files told: problems with their severity, size, class histogram."""
+
+    problems: list
+    size: Optional[str] = None
+    histogram: Optional[np.ndarray] = None
+
+
+def _size(image):
+    return f"{image.shape[1]}x{image.shape[0]}"
+
+
+def _histogram(mask):
+    return cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+
+
+_NAMED = {
+    "png": (".png",),
+    "jpeg": (".jpg", ".jpeg"),
+    "bmp": (".bmp",),
+    "tiff": (".tif", ".tiff"),
+    "webp": (".webp",),
+}
+
+
+def _ending(path, content):
+    """A warning if a file is in another format than its name says."""
+    kind = files.sniff(content)
+    ending = os.path.splitext(path)[1].lower()
+    if kind is None or ending in _NAMED[kind]:
+        return []
+    problem = DataError(
+        path,
+        "ending",
+        f"is a {kind.upper()} file by its content",
+        f"rename it to {_NAMED[kind][0]}",
+    )
+    return [("warning", problem)]
+
+
+def _check_pair(pair, info):
+    """Read an image and its mask; never raises DataError."""
+    found = _Found([])
+    image = mask = None
+    try:
+        content = files._intact(pair.image)
+        found.problems += _ending(pair.image, content)
+        image = files.decode_image(pair.image, content)
+        found.size = _size(image)
+    except DataError as error:
+        found.problems.append(("error", error))
+    if pair.mask is None:
+        return found
+    try:
+        content = files._intact(pair.mask)
+        found.problems += _ending(pair.mask, content)
+        labels = files.decode_labels(pair.mask, content)
+        if image is not None:
+            try:
+                files.check_sizes(pair.image, image.shape, pair.mask, labels.shape)
+            except DataError as error:
+                found.problems.append(("error", error))
+        mask = files.to_classes(pair.mask, labels, info)
+    except DataError as error:
+        found.problems.append(("error", error))
+        return found
+    found.histogram = _histogram(mask)
+    if not found.histogram[:UNKNOWN].any():
+        problem = DataError(
+            pair.mask, "all ignored", "has no valid pixel", "remove it with its image"
+        )
+        found.problems.append(("warning", problem))
+    return found
+
+
+def _add(summary, found, findings):
+    """Enter what a pair told."""
+    for severity, problem in found.problems:
+        findings.append(_finding(problem, summary.split, severity))
+    if found.size:
+        summary.sizes[found.size] = summary.sizes.get(found.size, 0) + 1
+    if found.histogram is not None:
+        for index in range(len(summary.pixels)):
+            summary.pixels[index] += int(found.histogram[index])
+            summary.occurs[index] += bool(found.histogram[index])
+        summary.ignored += int(found.histogram[IGNORE])

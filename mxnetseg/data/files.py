@@ -1,0 +1,294 @@
+"""From a file to pixels: decoding that notices damage and never guesses at label values."""
+
+import functools
+import io
+import os
+import struct
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..errors import MXNetSegError
+from .spec import IGNORE, UNKNOWN
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+"""The usual endings of images and masks."""
+
+# A camera's orientation tag is left alone, as PIL does: the masks do not have it.
+_RGB = getattr(cv2, "IMREAD_COLOR_RGB", None)
+_READ = cv2.IMREAD_COLOR if _RGB is None else _RGB
+_READ |= cv2.IMREAD_IGNORE_ORIENTATION
+
+
+class DataError(MXNetSegError):
+    """Something is wrong with a file.
+
+    Attributes:
+        file: path, as text.
+        kind: a short word for tables, for instance ``truncated``.
+        problem: what is wrong, to follow the file's name.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, file, kind, problem, remedy):
+        self.file, self.kind, self.problem, self.remedy = str(file), kind, problem, remedy
+        super().__init__(f"{self.file} {problem}; {remedy}.")
+
+    def __reduce__(self):  # so that it crosses the border between processes
+        return type(self), (self.file, self.kind, self.problem, self.remedy)
+
+
+_REPLACE = "copy or download it again, or remove it"
+
+
+def read_bytes(path):
+    """The content of a file as uint8 array; DataError if it is missing, unreadable or empty."""
+    try:
+        content = np.fromfile(str(path), np.uint8)
+    except FileNotFoundError:
+        raise DataError(
+            path, "missing", "does not exist", "restore it or remove its entry"
+        ) from None
+    except OSError as error:
+        raise DataError(
+            path, "unreadable", f"cannot be read ({error.strerror})", "check its permissions"
+        ) from None
+    if not len(content):
+        raise DataError(path, "empty", "is an empty file", _REPLACE)
+    return content
+
+
+def sniff(content):
+    """The format of a file by its first bytes: png, jpeg, bmp, tiff, webp or None."""
+    head = content[:12].tobytes()
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head.startswith(b"BM"):
+        return "bmp"
+    if head[:4] in (b"II*\0", b"MM\0*"):
+        return "tiff"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    return None
+
+
+def truncated(content):
+    """Whether the end of an image file is missing.
+
+    OpenCV may decode such a file all the same and leave the rest grey. The end markers tell at
+    once; TIFF keeps its directory anywhere, there the decoder has to notice.
+    """
+    kind = sniff(content)
+    if kind == "png":
+        # 64 bytes for whatever was appended; else the whole file is searched.
+        return b"IEND" not in content[-64:].tobytes() and content.tobytes().rfind(b"IEND") < 0
+    if kind == "jpeg":
+        if content[-2:].tobytes() == b"\xff\xd9":
+            return False
+        data = content.tobytes()
+        return data.rfind(b"\xff\xd9") < _jpeg_scan(data)
+    if kind == "bmp" and len(content) >= 6:
+        return len(content) < struct.unpack("<I", content[2:6].tobytes())[0]
+    if kind == "webp":
+        return len(content) < struct.unpack("<I", content[4:8].tobytes())[0] + 8
+    return False
+
+
+def _jpeg_scan(data):
+    """Where the pixels of a JPEG start; a thumbnail's end marker lies before."""
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        if data[place + 1] == 0xDA:
+            return place
+        place += 2 + struct.unpack(">H", data[place + 2 : place + 4])[0]
+    return len(data)
+
+
+def _intact(path):
+    content = read_bytes(path)
+    if truncated(content):
+        raise DataError(path, "truncated", "is truncated", _REPLACE)
+    return content
+
+
+def _undecodable(path, content):
+    if sniff(content) is None:
+        return DataError(
+            path, "unreadable", "is not an image (PNG, JPEG, BMP, TIFF, WebP)", _REPLACE
+        )
+    return DataError(path, "unreadable", "is damaged and cannot be decoded", _REPLACE)
+
+
+def read_image(path):
+    """Read a picture, whatever its mode and depth.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        DataError: the file is missing, empty, truncated or no image.
+    """
+    return decode_image(path, _intact(path))
+
+
+def decode_image(path, content):
+    """:func:`read_image` of a file's content."""
+    try:
+        image = cv2.imdecode(content, _READ)
+    except cv2.error:  # for instance too many pixels
+        image = None
+    if image is None:
+        raise _undecodable(path, content)
+    return image if _RGB is not None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+_TO_GREY = "save masks as 8-bit grey or palette PNG whose values are the label ids"
+# Grey of less than 8 bits is stretched to 0..255 by every decoder.
+_STRETCH = {1: 255, 2: 85, 4: 17}
+
+
+def read_labels(path):
+    """Read a mask as it is: grey values, palette indices or colours.
+
+    Returns:
+        uint8 (H, W), or (H, W, 3) RGB for a colour mask.
+
+    Raises:
+        DataError: the file is missing, damaged, or has 16 bits.
+    """
+    return decode_labels(path, _intact(path))
+
+
+def decode_labels(path, content):
+    """:func:`read_labels` of a file's content."""
+    if sniff(content) == "png" and len(content) > 26:
+        depth, color_type = int(content[24]), int(content[25])
+        if depth == 16:
+            raise DataError(path, "16-bit", "is a 16-bit mask", _TO_GREY)
+        if color_type == 0:
+            labels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+            if labels is None:
+                raise _undecodable(path, content)
+            return labels // _STRETCH[depth] if depth in _STRETCH else labels
+    # OpenCV would turn palette indices into grey.
+    try:
+        with Image.open(io.BytesIO(content.tobytes())) as image:
+            if image.mode in ("L", "P"):
+                return np.array(image)
+            if image.mode == "1":
+                return np.array(image, np.uint8)
+            if image.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
+                raise DataError(path, "16-bit", "is not an 8-bit mask", _TO_GREY)
+            labels = np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, struct.error):
+        raise _undecodable(path, content) from None
+    if sniff(content) == "webp" and _is_grey(labels):  # the format has no grey
+        return np.ascontiguousarray(labels[..., 0])
+    return labels
+
+
+def _is_grey(labels):
+    return np.array_equal(labels[..., 0], labels[..., 1]) and np.array_equal(
+        labels[..., 0], labels[..., 2]
+    )
+
+
+def read_mask(path, info):
+    """Read a mask and apply the data set's label table.
+
+    Args:
+        path: the file.
+        info: :class:`~mxnetseg.data.spec.Info`.
+
+    Returns:
+        uint8 (H, W): classes, 255 for ignored pixels.
+
+    Raises:
+        DataError: as :func:`read_labels`, or the mask holds something else than the labels.
+    """
+    return to_classes(path, read_labels(path), info)
+
+
+def to_classes(path, labels, info):
+    """Label values (H, W) or colours (H, W, 3) -> classes; DataError for unknown ones."""
+    if info.encoding == "color":
+        if labels.ndim != 3:
+            raise DataError(
+                path,
+                "not RGB",
+                f"is not an RGB mask, but {info.title} is colour-coded",
+                "set 'encoding: index' in the data set's YAML, or use the RGB masks",
+            )
+        mask = _color_lut(info)[_packed(labels)]
+    else:
+        if labels.ndim == 3:
+            raise DataError(
+                path,
+                "RGB",
+                "is an RGB mask",
+                f"{_TO_GREY}, or declare the colours ('encoding: color') in the data set's YAML",
+            )
+        mask = cv2.LUT(labels, info.table)
+    if (mask == UNKNOWN).any():
+        raise _unknown_labels(path, labels, mask, info)
+    return mask
+
+
+def _packed(labels):
+    """RGB (H, W, 3) -> int32 (H, W)."""
+    red, green, blue = (labels[..., k].astype(np.int32) for k in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def _color_lut(info):
+    return _packed_table(tuple(sorted(info.colors.items())), info.spec.unknown)
+
+
+@functools.lru_cache(maxsize=4)
+def _packed_table(items, unknown):
+    """All 2^24 colours -> class: 16 MB, made once, 20 times faster than comparing colours."""
+    table = np.full(1 << 24, IGNORE if unknown == "ignore" else UNKNOWN, np.uint8)
+    for packed, index in items:
+        table[packed] = index
+    return table
+
+
+def _unknown_labels(path, labels, mask, info):
+    where = mask == UNKNOWN
+    share = 100 * where.mean()
+    if labels.ndim == 3:
+        values = np.unique(_packed(labels)[where])
+        text = ", ".join(f"({v >> 16}, {v >> 8 & 255}, {v & 255})" for v in values[:5])
+        what = "colour"
+    else:
+        values = np.unique(labels[where])
+        text = ", ".join(str(v) for v in values[:8])
+        what = "label"
+    many = len(values) > 1
+    text = f"{what}{'s' if many else ''} {text}{' ...' if len(values) > 8 else ''}"
+    remedy = f"correct the mask, or list {'them' if many else 'it'} as class or under 'ignore'"
+    ending = os.path.splitext(str(path))[1].lower()
+    if ending in (".jpg", ".jpeg", ".webp") and many:
+        remedy = "JPEG and WebP blur label values: save masks as PNG"
+    return DataError(
+        path,
+        "unknown label",
+        f"has the {text} ({share:.2g} % of the pixels), but the labels are {info.allowed()}",
+        remedy,
+    )
+
+
+def check_sizes(image_path, image_shape, mask_path, mask_shape):
+    """DataError if image and mask differ in height or width."""
+    if image_shape[:2] == mask_shape[:2]:
+        return
+    (ih, iw), (mh, mw) = image_shape[:2], mask_shape[:2]
+    remedy = "pair the right files, or make the mask again at the image's size"
+    if (ih, iw) == (mw, mh):
+        remedy += " (the image may carry a camera's rotation tag, which is not applied)"
+    raise DataError(
+        mask_path, "size", f"is {mw}x{mh} pixels, but its image {image_path} is {iw}x{ih}", remedy
+    )

@@ -80,6 +80,10 @@ class Pattern:
                     found[prefix + file] = match.groupdict()
         return dict(sorted(found.items()))
 
+    def fill(self, texts):
+        """The path for these texts of the placeholders."""
+        return _PLACEHOLDER.sub(lambda match: texts.get(match.group(1), "png"), self.text)
+
 
 def _example(text, folder):
     """A pattern for people: ``images/train/*.png``."""
@@ -155,8 +159,8 @@ def _by_pattern(layout, folder, labels, root):
         key = tuple(found[k] for k in pattern.keys)
         mask = by_key.get(key)
         if mask is None:
-            filled = _PLACEHOLDER.sub(lambda m: found.get(m.group(1), "png"), pattern.text)
-            problems.append(_no_mask(os.path.join(root, path), os.path.join(root, filled)))
+            wanted = os.path.join(root, pattern.fill(found))
+            problems.append(_no_mask(os.path.join(root, path), wanted))
         else:
             pairs.append(Pair(os.path.join(root, path), os.path.join(root, mask), path))
         used.add(key)

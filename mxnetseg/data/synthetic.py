@@ -629,7 +629,7 @@ class _Scene:
             )
 
     def person(self, z, x):
-        rng, u = self.rng, self.rng.uniform
+        u = self.rng.uniform
         tall, wide = u(1.5, 1.95), u(0.46, 0.62)
         coat, legs, skin = self.color(), self.color(15, 120), _shade((225, 175, 145), u(0.35, 1.1))
         hair = _shade((120, 90, 60), u(0.2, 1.4))

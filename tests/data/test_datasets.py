@@ -15,7 +15,6 @@ from mxnetseg.errors import MXNetSegError, UsageError
 
 from .conftest import CLASSES, write_png
 
-
 # -- the catalog --------------------------------------------------------------------------------
 
 

@@ -1,0 +1,140 @@
+"""``check_dataset``: it goes on after whatever it finds, and names file and remedy."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from mxnetseg import data
+from mxnetseg.data import check_dataset
+from mxnetseg.errors import MXNetSegError, UsageError
+
+from .conftest import write_png
+from .test_datasets import DAMAGE, _damage
+
+
+def kinds(report, severity="error"):
+    return sorted(f.kind for f in report.findings if f.severity == severity)
+
+
+def test_good_folder(folder):
+    report = check_dataset(folder)
+    assert report.ok and not report.findings
+    assert [part.split for part in report.splits] == ["train", "val"]
+    train = report.splits[0]
+    assert (train.images, train.masks, train.sizes) == (4, 4, {"32x24": 4})
+    ds = data.create(folder, "train")
+    masks = np.stack([ds[i].mask for i in range(4)])
+    assert train.pixels == np.bincount(masks.ravel(), minlength=256)[:3].tolist()
+    assert train.ignored == (masks == 255).sum() == 16
+    assert train.occurs == [4, 4, 4]
+    content = json.loads(report.to_json())
+    assert content["ok"] and content["splits"][0]["ignored_share"] == train.ignored_share
+    text = report.to_text()
+    assert "nothing wrong" in text and "floor" in text
+
+
+@pytest.mark.parametrize(
+    "kind, expected",
+    [
+        ("label", "unknown label"),
+        ("rgb", "RGB"),
+        ("16 bit", "16-bit"),
+        ("size", "size"),
+        ("truncated image", "truncated"),
+        ("truncated mask", "truncated"),
+        ("empty file", "empty"),
+        ("no image", "unreadable"),
+        ("damaged", "unreadable"),
+    ],
+)
+def test_damage_is_found_and_the_rest_still_checked(folder, kind, expected):
+    assert kind in DAMAGE
+    _damage(folder, kind)
+    report = check_dataset(folder, workers=3)
+    assert not report.ok
+    assert kinds(report) == [expected]
+    finding = report.errors[0]
+    assert finding.split == "train" and finding.file.endswith("train/p0.png") and finding.remedy
+    assert str(finding) in report.to_text()
+    assert report.splits[0].occurs[0] >= 3
+
+
+def test_everything_at_once(folder):
+    for kind in ("label", "truncated image"):
+        _damage(folder, kind)
+    (folder / "masks/train/p1.png").unlink()
+    write_png(folder / "masks/train/extra.png", np.zeros((24, 32)))
+    write_png(folder / "masks/train/p2.png", np.full((24, 32), 255))
+    shutil.copy(str(folder / "images/val/p0.png"), str(folder / "images/val/p0.jpg"))
+    report = check_dataset(folder)
+    assert kinds(report) == ["duplicate", "no mask", "truncated", "unknown label"]
+    assert kinds(report, "warning") == ["all ignored", "ending", "surplus mask"]
+    assert report.splits[0].images == 4 and report.splits[0].masks == 3
+    assert json.loads(report.to_json())["findings"][0]["severity"] == "error"
+    assert "4 errors, 3 warnings" in report.to_text()
+    one = check_dataset(folder, split="val")
+    assert [part.split for part in one.splits] == ["val"] and kinds(one) == ["duplicate"]
+
+
+def test_empty_and_absent_splits(folder):
+    (folder / "images/test").mkdir()
+    report = check_dataset(folder)
+    assert kinds(report) == ["empty split"] and report.errors[0].split == "test"
+    with pytest.raises(UsageError, match="Unknown split"):
+        check_dataset(folder, split="trial")
+    with pytest.raises(MXNetSegError, match="does not exist"):
+        check_dataset("camvid", root=folder / "nothing")
+    with pytest.raises(MXNetSegError, match=r"(?s)holds no split of CamVid.*trainannot"):
+        check_dataset("camvid", root=folder)
+
+
+def test_many_findings_are_shortened(folder):
+    for index in range(30):
+        write_png(folder / f"masks/val/extra{index}.png", np.zeros((24, 32)))
+    text = check_dataset(folder).to_text(limit=5)
+    assert text.count("belongs to no image") == 5 and "25 more of the kind 'surplus mask'" in text
+
+
+def test_more_images_than_expected(folder):
+    text = "classes: [wall, floor, tree]\nsplits: {train: {count: 3}, val: {count: 9}}\n"
+    (folder / "classes.yaml").write_text(text)
+    report = check_dataset(folder)
+    assert report.ok and kinds(report, "warning") == ["count"]
+    assert [part.count for part in report.splits] == ["more: 4 of 3", "partial: 2 of 9"]
+
+
+def test_camvid(shared):
+    before = cv2.getNumThreads()
+    report = check_dataset("camvid", split="val", root=shared / "data/CamVid")
+    assert report.ok and not report.findings and cv2.getNumThreads() == before
+    val = report.splits[0]
+    assert val.count == "complete" and val.images == 101
+    # Shares of all pixels in percent, as the facts have them; the last one is ignored.
+    facts = [9.18, 25.96, 0.56, 28.95, 8.72, 16.34, 0.89, 3.08, 1.75, 0.65, 2.22]
+    shares = 100 * np.array(val.pixels) / (sum(val.pixels) + val.ignored)
+    assert np.abs(shares - facts).max() < 0.006
+    assert abs(100 * val.ignored_share - 1.70) < 0.006
+
+
+def test_cityscapes_is_partial(shared):
+    seen = []
+
+    def progress(futures, total):
+        seen.append(total)
+        return futures
+
+    report = check_dataset("cityscapes", root=shared / "data/CityscapesMini", progress=progress)
+    assert report.ok and not report.findings and seen == [7]
+    assert report.absent == ["test"]
+    text = report.to_text()
+    assert (
+        "partial: 5 of 2975" in text and "partial: 2 of 500" in text and "not there: test" in text
+    )
+
+
+def test_drawn(folder):
+    report = check_dataset("synthetic", split="test", size=(48, 64), scenes=3)
+    assert report.ok and report.splits[0].images == 3 and report.splits[0].sizes == {"64x48": 3}

@@ -1,0 +1,192 @@
+"""Training transforms: geometry, padding, alignment of image and mask, randomness."""
+
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+
+from mxnetseg.data import IGNORE, transforms
+from mxnetseg.data.transforms import Augmentation, Window, crop_resize, place, sample_rng
+from mxnetseg.errors import UsageError
+
+
+def picture(height=120, width=200, cells=10):
+    """An image whose grey levels tell the class: mask k <-> grey 20 + 20 k."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 11, (cells, cells)).astype(np.uint8)
+    mask = cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+    return cv2.cvtColor(20 + 20 * mask, cv2.COLOR_GRAY2RGB), mask
+
+
+def agreement(image, mask):
+    """The share of labelled pixels whose grey level belongs to their class."""
+    valid = mask != IGNORE
+    return (np.abs(image[..., 0].astype(int) - (20 + 20 * mask.astype(int)))[valid] <= 4).mean()
+
+
+@pytest.mark.parametrize("preset", sorted(transforms.PRESETS))
+@pytest.mark.parametrize("crop", [64, (48, 96), (300, 310)])
+def test_presets(preset, crop):
+    base = {"base_size": 200} if preset == "mxnetseg" else {}
+    transform = transforms.create(preset, crop_size=crop, **base)
+    image, mask = picture(cells=4)
+    before = image.copy(), mask.copy()
+    size = (crop, crop) if isinstance(crop, int) else crop
+    seen = set()
+    for index in range(60):
+        out, out_mask = transform(image, mask, sample_rng(0, 0, index))
+        assert out.shape == (*size, 3) and out_mask.shape == size
+        assert out.dtype == out_mask.dtype == np.uint8
+        assert set(np.unique(out_mask)) <= set(range(11)) | {IGNORE}
+        # Padding: mean and ignored, together.
+        outside = (out == transforms.MEAN_PIXEL).all(-1)
+        assert (out_mask[outside] == IGNORE).all()
+        assert agreement(out, out_mask) > 0.7  # the rest are blurred edges
+        seen.add(out.tobytes())
+        assert transform(image, None, sample_rng(0, 0, index))[1] is None
+        same = transform(image, mask, sample_rng(0, 0, index))
+        assert np.array_equal(same[0], out) and np.array_equal(same[1], out_mask)
+    assert len(seen) > 55
+    assert np.array_equal(image, before[0]) and np.array_equal(mask, before[1])
+
+
+def test_crop_first_is_whole_image_resizing_then_cropping():
+    rng = np.random.default_rng(1)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (120, 200, 3)).astype(np.uint8), (0, 0), 4)
+    mask = picture()[1]
+    for factor in (0.6, 1.0, 1.7):
+        height, width = round(120 * factor), round(200 * factor)
+        whole = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        whole_mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        window = Window(height, width, -11, -23)
+        out, out_mask = crop_resize(image, mask, window, (50, 60), area=False)
+        assert np.abs(out.astype(int) - whole[11:61, 23:83]).mean() < 4
+        assert (out_mask == whole_mask[11:61, 23:83]).mean() > 0.9
+    out, out_mask = crop_resize(image, mask, Window(120, 200, -11, -23), (50, 60))
+    assert np.array_equal(out, image[11:61, 23:83])
+    assert np.array_equal(out_mask, mask[11:61, 23:83])
+
+
+def test_shrinking_averages():
+    image = np.zeros((400, 400, 3), np.uint8)
+    image[::4] = 255  # thin lines: bilinear at 1/4 would see none or all
+    out, _ = crop_resize(image, None, Window(100, 100, 0, 0), (100, 100))
+    assert abs(out.mean() - 64) < 3 and out.std() < 3
+
+
+@pytest.mark.parametrize("pad", ["corner", "centre"])
+def test_padding_place(pad):
+    transform = transforms.create(
+        base_size=100, scale=(1, 1), crop_size=(100, 160), blur=0, flip=0, pad=pad
+    )
+    image, mask = picture(60, 100)
+    out, out_mask = transform(image, mask, sample_rng(0, 0, 0))
+    rows, columns = np.nonzero(out_mask != IGNORE)
+    top, left = (0, 0) if pad == "corner" else (20, 30)
+    assert (rows.min(), columns.min()) == (top, left)
+    assert (rows.max(), columns.max()) == (top + 59, left + 99)
+    assert np.array_equal(out[top : top + 60, left : left + 100], image)
+    assert (out[~(out_mask != IGNORE)] == transforms.MEAN_PIXEL).all()
+
+
+def test_flip_keeps_padding_at_the_right_and_undoes_itself():
+    image, mask = picture(60, 100)
+    twice = transforms.flip(*transforms.flip(image, mask))
+    assert np.array_equal(twice[0], image) and np.array_equal(twice[1], mask)
+    transform = transforms.create(base_size=100, scale=(1, 1), crop_size=120, blur=0, flip=1)
+    out, out_mask = transform(image, mask, sample_rng(0, 0, 0))
+    assert np.array_equal(out[:60, :100], image[:, ::-1])
+    assert np.array_equal(out_mask[:60, :100], mask[:, ::-1])
+    assert (out_mask[:, 100:] == IGNORE).all()
+
+
+def test_scale_draws():
+    """The long edge is uniform over int(0.5 base) .. int(2 base), ends included."""
+    draw = transforms._scale_long_edge
+    sizes = [draw(100, 200, (0.5, 2.0), 10, sample_rng(0, 0, i)) for i in range(600)]
+    longs = [width for _, width in sizes]
+    assert set(longs) == set(range(5, 21))
+    assert all(height == int(100 * width / 200 + 0.5) for height, width in sizes)
+    assert draw(200, 100, (1, 1), 10, sample_rng(0, 0, 0)) == (10, 5)
+
+
+def test_positions_cover_everything():
+    tops = {place(10, 8, (8, 8), sample_rng(0, 0, i)).top for i in range(60)}
+    assert tops == {0, -1, -2}
+    assert place(5, 8, (8, 8), sample_rng(0, 0, 0)) == Window(5, 8, 0, 0)
+
+
+def test_rotation_turns_image_and_mask_alike():
+    image, mask = picture(240, 400)
+    for degrees in (-10, 0, 7):
+        out, out_mask = transforms.crop_rotate(
+            image, mask, Window(240, 400, -60, -120), (120, 160), degrees
+        )
+        assert agreement(out, out_mask) > 0.9
+        assert (out_mask != IGNORE).all()
+    assert np.array_equal(
+        transforms.crop_rotate(image, mask, Window(240, 400, 0, 0), (240, 400), 0)[1], mask
+    )
+    _, turned = transforms.crop_rotate(image, mask, Window(240, 400, 0, 0), (300, 400), 10)
+    assert (turned[240:] == IGNORE).all() and (turned[:5, :5] == IGNORE).all()
+
+
+def test_extreme_sizes():
+    transform = transforms.create(base_size=4, crop_size=(7, 5), scale=(0.1, 3))
+    for shape in ((1, 1), (1, 500), (500, 1), (3, 3)):
+        image, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
+        for index in range(30):
+            out, out_mask = transform(image, mask, sample_rng(0, 0, index))
+            assert out.shape == (7, 5, 3) and out_mask.shape == (7, 5)
+
+
+def test_jitter_changes_colours_only():
+    image, mask = picture()
+    transform = transforms.create(base_size=200, crop_size=100, jitter=0.5)
+    plain = transforms.create(base_size=200, crop_size=100)
+    out, out_mask = transform(image, mask, sample_rng(0, 0, 0))
+    assert not np.array_equal(out, plain(image, mask, sample_rng(0, 0, 0))[0])
+    assert (out[out_mask == IGNORE] == transforms.MEAN_PIXEL).all()
+    same = transforms.jitter(image, 1.0, 1.0, 1.0)
+    assert np.abs(same.astype(int) - image).max() <= 1
+    grey = transforms.jitter(
+        np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8), 1, 1, 0
+    )
+    assert np.ptp(grey, axis=-1).max() <= 1
+
+
+def test_generator_is_a_pure_function():
+    draws = {
+        tuple(sample_rng(*key).integers(0, 1 << 30, 4))
+        for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1 << 40, 0, 0), (1, 1, 0)]
+    }
+    draws.add(tuple(transforms.order_rng(0, 0).integers(0, 1 << 30, 4)))
+    assert len(draws) == 7
+    assert sample_rng(3, 4, 5).random() == sample_rng(3, 4, 5).random()
+    with pytest.raises(UsageError, match="must not be negative"):
+        sample_rng(-1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "preset, options, message",
+    [
+        ("mxnetsec", {}, "Did you mean mxnetseg"),
+        ("mxnetseg", {"cropsize": 3}, "Did you mean crop_size"),
+        ("mxnetseg", {"crop_size": 0}, "must be positive"),
+        ("mxnetseg", {"crop_size": "big"}, "number or"),
+        ("mxnetseg", {"scale": (2, 1)}, "in order"),
+        ("mxnetseg", {"flip": 2}, "0..1"),
+        ("mxnetseg", {"jitter": -1}, "0..1"),
+        ("mxnetseg", {"pad": "left"}, "Unknown value of 'pad'"),
+    ],
+)
+def test_wrong_options(preset, options, message):
+    with pytest.raises(UsageError, match=message):
+        transforms.create(preset, **options)
+
+
+def test_can_be_pickled():
+    transform = transforms.create(crop_size=32)
+    assert isinstance(transform, Augmentation)
+    assert pickle.loads(pickle.dumps(transform)) == transform

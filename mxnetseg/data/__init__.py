@@ -1,6 +1,6 @@
 """Data sets, transforms and the loader. NumPy only: nothing here needs MXNet arrays."""
 
-from .check import check_dataset
+from . import check, transforms
 from .datasets import FileDataset, Sample, create
 from .files import DataError, read_image, read_mask
 from .loader import Batch, Loader
@@ -15,13 +15,14 @@ __all__ = [
     "Info",
     "Loader",
     "Sample",
-    "check_dataset",
+    "check",
     "colorize",
     "create",
     "info",
     "names",
     "read_image",
     "read_mask",
+    "transforms",
     "voc_palette",
     "write_palette_png",
 ]

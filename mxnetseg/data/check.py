@@ -1,6 +1,6 @@
 """Look at every file of a data set before training does.
 
-:func:`check_dataset` goes on after whatever it finds; the report lists each file with what is
+:func:`check` goes on after whatever it finds; the report lists each file with what is
 wrong and what to do.
 """
 
@@ -81,7 +81,7 @@ class SplitReport:
 
 @dataclasses.dataclass
 class Report:
-    """What :func:`check_dataset` found.
+    """What :func:`check` found.
 
     Attributes:
         dataset: title of the data set.
@@ -112,7 +112,7 @@ class Report:
         """Whether training can start: no errors. Warnings do not count."""
         return not self.errors
 
-    def to_dict(self):
+    def as_dict(self):
         """For JSON."""
         content = dataclasses.asdict(self)
         content["ok"] = self.ok
@@ -120,10 +120,10 @@ class Report:
             part["ignored_share"] = report.ignored_share
         return content
 
-    def to_json(self):
-        return json.dumps(self.to_dict(), indent=2)
+    def as_json(self):
+        return json.dumps(self.as_dict(), indent=2)
 
-    def to_text(self, limit=20):
+    def as_text(self, limit=20):
         """A table for people; at most ``limit`` findings of one kind are spelled out."""
         lines = [f"{self.dataset}  ({self.root})", ""]
         rows = [("split", "images", "masks", "count", "sizes", "ignored")]
@@ -184,7 +184,7 @@ def _table(rows):
     return lines
 
 
-def check_dataset(name, split=None, root=None, workers=None, progress=None, **options):
+def check(name, split=None, root=None, workers=None, progress=None, **options):
     """Check all files of a data set.
 
     Args:

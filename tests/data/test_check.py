@@ -1,4 +1,4 @@
-"""``check_dataset``: it goes on after whatever it finds, and names file and remedy."""
+"""``check``: it goes on after whatever it finds, and names file and remedy."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mxnetseg import data
-from mxnetseg.data import check_dataset
+from mxnetseg.data.check import check
 from mxnetseg.errors import MXNetSegError, UsageError
 
 from .conftest import write_png
@@ -20,7 +20,7 @@ def kinds(report, severity="error"):
 
 
 def test_good_folder(folder):
-    report = check_dataset(folder)
+    report = check(folder)
     assert report.ok and not report.findings
     assert [part.split for part in report.splits] == ["train", "val"]
     train = report.splits[0]
@@ -30,9 +30,9 @@ def test_good_folder(folder):
     assert train.pixels == np.bincount(masks.ravel(), minlength=256)[:3].tolist()
     assert train.ignored == (masks == 255).sum() == 16
     assert train.occurs == [4, 4, 4]
-    content = json.loads(report.to_json())
+    content = json.loads(report.as_json())
     assert content["ok"] and content["splits"][0]["ignored_share"] == train.ignored_share
-    text = report.to_text()
+    text = report.as_text()
     assert "nothing wrong" in text and "floor" in text
 
 
@@ -53,12 +53,12 @@ def test_good_folder(folder):
 def test_damage_is_found_and_the_rest_still_checked(folder, kind, expected):
     assert kind in DAMAGE
     _damage(folder, kind)
-    report = check_dataset(folder, workers=3)
+    report = check(folder, workers=3)
     assert not report.ok
     assert kinds(report) == [expected]
     finding = report.errors[0]
     assert finding.split == "train" and finding.file.endswith("train/p0.png") and finding.remedy
-    assert str(finding) in report.to_text()
+    assert str(finding) in report.as_text()
     assert report.splits[0].occurs[0] >= 3
 
 
@@ -69,46 +69,46 @@ def test_everything_at_once(folder):
     write_png(folder / "masks/train/extra.png", np.zeros((24, 32)))
     write_png(folder / "masks/train/p2.png", np.full((24, 32), 255))
     shutil.copy(str(folder / "images/val/p0.png"), str(folder / "images/val/p0.jpg"))
-    report = check_dataset(folder)
+    report = check(folder)
     assert kinds(report) == ["duplicate", "no mask", "truncated", "unknown label"]
     assert kinds(report, "warning") == ["all ignored", "ending", "surplus mask"]
     assert report.splits[0].images == 4 and report.splits[0].masks == 3
-    assert json.loads(report.to_json())["findings"][0]["severity"] == "error"
-    assert "4 errors, 3 warnings" in report.to_text()
-    one = check_dataset(folder, split="val")
+    assert json.loads(report.as_json())["findings"][0]["severity"] == "error"
+    assert "4 errors, 3 warnings" in report.as_text()
+    one = check(folder, split="val")
     assert [part.split for part in one.splits] == ["val"] and kinds(one) == ["duplicate"]
 
 
 def test_empty_and_absent_splits(folder):
     (folder / "images/test").mkdir()
-    report = check_dataset(folder)
+    report = check(folder)
     assert kinds(report) == ["empty split"] and report.errors[0].split == "test"
     with pytest.raises(UsageError, match="Unknown split"):
-        check_dataset(folder, split="trial")
+        check(folder, split="trial")
     with pytest.raises(MXNetSegError, match="does not exist"):
-        check_dataset("camvid", root=folder / "nothing")
+        check("camvid", root=folder / "nothing")
     with pytest.raises(MXNetSegError, match=r"(?s)holds no split of CamVid.*trainannot"):
-        check_dataset("camvid", root=folder)
+        check("camvid", root=folder)
 
 
 def test_many_findings_are_shortened(folder):
     for index in range(30):
         write_png(folder / f"masks/val/extra{index}.png", np.zeros((24, 32)))
-    text = check_dataset(folder).to_text(limit=5)
+    text = check(folder).as_text(limit=5)
     assert text.count("belongs to no image") == 5 and "25 more of the kind 'surplus mask'" in text
 
 
 def test_more_images_than_expected(folder):
     text = "classes: [wall, floor, tree]\nsplits: {train: {count: 3}, val: {count: 9}}\n"
     (folder / "classes.yaml").write_text(text)
-    report = check_dataset(folder)
+    report = check(folder)
     assert report.ok and kinds(report, "warning") == ["count"]
     assert [part.count for part in report.splits] == ["more: 4 of 3", "partial: 2 of 9"]
 
 
 def test_camvid(shared):
     before = cv2.getNumThreads()
-    report = check_dataset("camvid", split="val", root=shared / "data/CamVid")
+    report = check("camvid", split="val", root=shared / "data/CamVid")
     assert report.ok and not report.findings and cv2.getNumThreads() == before
     val = report.splits[0]
     assert val.count == "complete" and val.images == 101
@@ -126,15 +126,15 @@ def test_cityscapes_is_partial(shared):
         seen.append(total)
         return futures
 
-    report = check_dataset("cityscapes", root=shared / "data/CityscapesMini", progress=progress)
+    report = check("cityscapes", root=shared / "data/CityscapesMini", progress=progress)
     assert report.ok and not report.findings and seen == [7]
     assert report.absent == ["test"]
-    text = report.to_text()
+    text = report.as_text()
     assert (
         "partial: 5 of 2975" in text and "partial: 2 of 500" in text and "not there: test" in text
     )
 
 
 def test_drawn(folder):
-    report = check_dataset("synthetic", split="test", size=(48, 64), scenes=3)
+    report = check("synthetic", split="test", size=(48, 64), scenes=3)
     assert report.ok and report.splits[0].images == 3 and report.splits[0].sizes == {"64x48": 3}

@@ -21,6 +21,7 @@ from .inference import (
 )
 
 BATCH_PIXELS = 2_400_000  # of the windows that go through the network together
+MULTI_SCALE = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # where a data set does not name its own
 EXP_LIMIT = 80.0  # exp of it, summed over thousands of windows, still is a float32
 EXP_ROOM = 40.0  # kept free below the limit when the offset is raised
 
@@ -91,6 +92,32 @@ class Protocol:
         if section["mode"] == "slide" and section["crop_size"] is None:
             section["crop_size"] = experiment.train.crop_size
         return cls(**section)
+
+    @classmethod
+    def build(
+        cls, saved, info, meta=None, multi_scale=False, mode=None, scales=None, flip=None,
+        merge=None, crop_size=None, base_size=None,
+    ):  # fmt: skip
+        """A checkpoint's protocol with somebody's wishes on top; None: as it is.
+
+        Args:
+            saved: ``as_dict`` of the checkpoint's protocol, or None.
+            info: description of the data set, for its scales.
+            meta: the checkpoint's description, for the crop that it was trained with.
+            multi_scale: the data set's scales, and mirrored.
+            crop_size: without ``mode`` it means sliding windows.
+        """
+        fields = dict(saved or {})
+        if multi_scale:
+            fields.update(scales=tuple(getattr(info, "scales", None) or MULTI_SCALE), flip=True)
+        if crop_size is not None:
+            fields.update(mode="slide", crop_size=crop_size, stride=None)
+        wishes = dict(mode=mode, scales=scales, flip=flip, merge=merge, base_size=base_size)
+        fields.update({k: v for k, v in wishes.items() if v is not None})
+        if fields.get("mode") == "slide" and not fields.get("crop_size"):
+            trained = (meta or {}).get("experiment") or {}
+            fields["crop_size"] = (trained.get("train") or {}).get("crop_size")
+        return cls(**fields)
 
     def as_dict(self):
         """As JSON; ``Protocol(**that)`` is the same again."""
@@ -258,7 +285,7 @@ class _Merger:
         yield self._finish(*pending)
 
     def _start(self, image, row, columns, crop):
-        """Start the network on a row of windows; the logits come in batches, mirror images behind."""
+        """Start the network on a row of windows; logits come in batches, mirror images behind."""
         windows = []
         for left, right in columns:
             window = self._fill(image[row[0] : row[1], left:right], crop)

@@ -210,7 +210,7 @@ def check(name, split=None, root=None, workers=None, progress=None, **options):
     if options:
         datasets.create(name, split or "train", root, **options)  # the error says which
     root = datasets.resolve_root(source, info, root)
-    datasets._check_root(info, root)
+    datasets.check_root(info, root)
     if split is not None:
         layout.check_split(info, split, root)
     known = [split] if split else layout.known_splits(info, root)
@@ -377,7 +377,7 @@ def _check_pair(pair, info):
     found = _Found([])
     image = mask = None
     try:
-        content = files._intact(pair.image)
+        content = files.read_intact(pair.image)
         found.problems += _ending(pair.image, content)
         image = files.decode_image(pair.image, content)
         found.size = _size(image)
@@ -386,7 +386,7 @@ def _check_pair(pair, info):
     if pair.mask is None:
         return found
     try:
-        content = files._intact(pair.mask)
+        content = files.read_intact(pair.mask)
         found.problems += _ending(pair.mask, content)
         labels = files.decode_labels(pair.mask, content)
         if image is not None:

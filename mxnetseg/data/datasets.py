@@ -46,7 +46,7 @@ class FileDataset:
 
     def __init__(self, info, split, root):
         self.info, self.split, self.root = info, split, Path(root)
-        _check_root(info, self.root)
+        check_root(info, self.root)
         layout.check_split(info, split, self.root)
         listing = layout.list_split(info, split, self.root)
         if listing.layout is None:
@@ -78,7 +78,7 @@ class FileDataset:
         return Sample(image, mask, pair.name)
 
 
-def _check_root(info, root):
+def check_root(info, root):
     """MXNetSegError if the folder is missing; it shows the expected tree."""
     if root.is_dir():
         return

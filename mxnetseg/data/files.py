@@ -107,7 +107,8 @@ def _jpeg_scan(data):
     return len(data)
 
 
-def _intact(path):
+def read_intact(path):
+    """The content of a file; DataError if it is missing, empty or truncated."""
     content = read_bytes(path)
     if truncated(content):
         raise DataError(path, "truncated", "is truncated", _REPLACE)
@@ -131,7 +132,7 @@ def read_image(path):
     Raises:
         DataError: the file is missing, empty, truncated or no image.
     """
-    return decode_image(path, _intact(path))
+    return decode_image(path, read_intact(path))
 
 
 def decode_image(path, content):
@@ -159,7 +160,7 @@ def read_labels(path):
     Raises:
         DataError: the file is missing, damaged, or has 16 bits.
     """
-    return decode_labels(path, _intact(path))
+    return decode_labels(path, read_intact(path))
 
 
 def decode_labels(path, content):

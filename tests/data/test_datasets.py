@@ -472,3 +472,42 @@ def test_examples_in_the_schema_text_are_valid():
 
     info = spec.Info("x", spec.parse_spec(yaml.safe_load(textwrap.dedent(text)), "x"))
     assert info.lut[[0, 7, 8]].tolist() == [0, 1, 1]
+
+
+def test_lists_of_stems_renamed_splits_exclusions(folder):
+    """The form of VOC, Aeroscapes and others."""
+    (folder / "lists").mkdir()
+    (folder / "lists/trn.txt").write_text("p1\np0\r\n\np3")
+    path = folder / "own.yaml"
+    path.write_text(
+        CLASSES + "splits: {train: {count: 2}, val: {}, all: {concat: [train, val]}}\nlayouts:\n"
+        "  - list: lists/{split}.txt\n    image: images/train/{0}.png\n"
+        "    mask: masks/train/{0}.png\n    folders: {train: trn}\n    splits: [train]\n"
+        "    exclude: [images/train/p3.png]\n"
+        "  - {image: 'images/{split}/{stem}.png', mask: 'masks/{split}/{stem}.png'}\n"
+    )
+    ds = data.create(path, "train")
+    assert ds.names == ["images/train/p1.png", "images/train/p0.png"]
+    assert ds[0].mask is not None
+    assert data.create(path, "all").names == ds.names + data.create(path, "val").names
+    shutil.rmtree(str(folder / "images/val"))
+    with pytest.raises(MXNetSegError, match=r"split 'all' of own is not in"):
+        data.create(path, "all")
+
+
+@pytest.mark.parametrize("new_opencv", [True, False])
+def test_images_of_any_mode_become_rgb(tmp_path, monkeypatch, new_opencv):
+    if not new_opencv:  # before OpenCV could decode to RGB
+        monkeypatch.setattr(files, "_RGB", None)
+        monkeypatch.setattr(files, "_READ", cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    rgb = np.random.default_rng(0).integers(0, 256, (6, 7, 3)).astype(np.uint8)
+    path = tmp_path / "x.png"
+    for image, expected in (
+        (Image.fromarray(rgb), rgb),
+        (Image.fromarray(np.dstack([rgb, rgb[..., :1]])), rgb),
+        (Image.fromarray(rgb[..., 0]), np.repeat(rgb[..., :1], 3, -1)),
+    ):
+        image.save(str(path))
+        assert np.array_equal(files.read_image(path), expected)
+    cv2.imwrite(str(path), rgb[..., ::-1].astype(np.uint16) * 257)
+    assert np.array_equal(files.read_image(path), rgb)

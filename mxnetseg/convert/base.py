@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import UsageError
 from ..registry import unknown
 
-SYSTEMS = ("mxnetseg", "sanet", "pidnet", "mlmsnet", "pmsdsen", "pmsdsen_parts")
+SYSTEMS = ("mxnetseg", "semseg", "sanet", "pidnet", "mlmsnet", "pmsdsen", "pmsdsen_parts")
 WRAPPERS = ("module.", "model.", "module.model.")  # what wrappers put before a network's names
 
 

@@ -53,10 +53,3 @@ def original_names(net, prefix=""):
 def counters(names):
     """Those of ``names`` that count the batches a norm has seen: never used."""
     return {n for n in names if n == "num_batches_tracked" or n.endswith(".num_batches_tracked")}
-
-
-def without_prefix(state, prefix="module."):
-    """``state`` without the prefix that a data-parallel wrapper puts before every name."""
-    if state and all(name.startswith(prefix) for name in state):
-        return {name[len(prefix) :]: value for name, value in state.items()}
-    return state

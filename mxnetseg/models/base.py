@@ -72,7 +72,7 @@ class SegmentationModel(TwoGraphBlock):
     def forward(self, x, *args):
         if isinstance(x, mx.nd.NDArray):
             self.check_size(*x.shape[2:])
-        return super().forward(x, *args)
+        return tuple(super().forward(x, *args))  # Gluon gives a list when hybridised
 
     def _build_cache(self, *args):
         with warnings.catch_warnings():

@@ -18,6 +18,7 @@ from ..nn import (
     resize_like,
     resize_to_stride,
     sequential,
+    sequential_head,
 )
 from ..registry import unknown
 from .base import SegmentationModel, register
@@ -114,20 +115,6 @@ class MultiLevelFusion(_Fusion):
         return self.fuse(x + self.gated(F, x))
 
 
-def _head(in_channels, width, num_classes, dropout):
-    return sequential(
-        conv2d(in_channels, width, 3, bias=False),
-        BatchNorm(width),
-        nn.Activation("relu"),
-        _channel_dropout(dropout),
-        conv2d(width, num_classes),
-    )
-
-
-def _channel_dropout(rate):
-    return nn.Dropout(rate, axes=(2, 3))
-
-
 class _MLMS(SegmentationModel):
     """What the three networks share: an encoder at stride 8 and the resolution of the logits.
 
@@ -170,8 +157,8 @@ class MLMSBaseline(_MLMS):
     def __init__(self, num_classes, backbone, aux=True, zoom_factor=8, dropout=0.1):
         super().__init__(num_classes, backbone, zoom_factor)
         _, _, c3, c4 = backbone.channels
-        self.cls = _head(c4, 128, num_classes, dropout)
-        self.aux = _head(c3, 64, num_classes, dropout) if aux else None
+        self.cls = sequential_head(c4, 128, num_classes, dropout)
+        self.aux = sequential_head(c3, 64, num_classes, dropout) if aux else None
         self.output_names = ("main", "aux") if aux else ("main",)
 
     def logits(self, F, x):
@@ -231,8 +218,8 @@ class MLMSNet(_MLMSNet):
         dropout=0.1,
     ):
         super().__init__(num_classes, backbone, variant, msf, mlf, zoom_factor, light=False)
-        self.cls = _head(self.fused_channels, 128 * self.factor, num_classes, dropout)
-        self.aux = _head(backbone.channels[2], 64, num_classes, dropout) if aux else None
+        self.cls = sequential_head(self.fused_channels, 128 * self.factor, num_classes, dropout)
+        self.aux = sequential_head(backbone.channels[2], 64, num_classes, dropout) if aux else None
         self.output_names = ("main", "aux") if aux else ("main",)
 
     def logits(self, F, x):
@@ -251,7 +238,9 @@ class MLMSNetV2(_MLMSNet):
         self, num_classes, backbone, variant="S", msf=True, mlf=True, zoom_factor=8, dropout=0.1
     ):
         super().__init__(num_classes, backbone, variant, msf, mlf, zoom_factor, light=True)
-        self.cls = sequential(_channel_dropout(dropout), conv2d(self.fused_channels, num_classes))
+        self.cls = sequential(
+            nn.Dropout(dropout, axes=(2, 3)), conv2d(self.fused_channels, num_classes)
+        )
 
     def logits(self, F, x):
         _, c2, c3, c4 = self.backbone(x)

@@ -7,9 +7,9 @@ from .dappm import APPPM, DAPPM, PAPPM, average_pool, pooling_cascade
 from .enhancement import GlobalConv, SemanticEnhancement
 from .fusion import LateralFusion
 from .gate import EfficientChannelAttention
-from .head import FCNHead, PreActHead
-from .normalize import Normalize
+from .head import FCNHead, PreActHead, sequential_head
 from .norm import BatchNorm, TwoGraphBlock, unbiased_variance
+from .normalize import Normalize
 from .pyramid import ASPP, GlobalFlow, PyramidPooling, global_pool, pool_by
 from .residual import BasicBlock, Bottleneck, basic_stage
 from .resize import interpolation_matrix, resize_like, resize_to_stride, upscale
@@ -52,6 +52,7 @@ __all__ = [
     "resize_like",
     "resize_to_stride",
     "sequential",
+    "sequential_head",
     "unbiased_variance",
     "upscale",
     "warp",

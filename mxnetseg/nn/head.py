@@ -3,7 +3,7 @@
 from mxnet.gluon import nn
 
 from .activation import relu
-from .conv import ConvUnit, conv2d
+from .conv import ConvUnit, conv2d, sequential
 from .norm import BatchNorm
 
 
@@ -26,6 +26,17 @@ class FCNHead(nn.HybridBlock):
     def hybrid_forward(self, F, x):
         x = self.conv1(x)
         return self.conv2(x if self.drop is None else self.drop(x))
+
+
+def sequential_head(in_channels, width, num_classes, dropout=0.1):
+    """A 3 x 3 unit, dropout of whole channels, 1 x 1 to the classes (semseg, MLMSNet)."""
+    return sequential(
+        conv2d(in_channels, width, 3, bias=False),
+        BatchNorm(width),
+        nn.Activation("relu"),
+        nn.Dropout(dropout, axes=(2, 3)),
+        conv2d(width, num_classes),
+    )
 
 
 class PreActHead(nn.HybridBlock):

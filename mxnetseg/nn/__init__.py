@@ -2,6 +2,7 @@
 
 from .activation import Activation, PReLU, relu
 from .attention import SelfAttention
+from .concat import concat_equal
 from .conv import ConvUnit, SeparableConv, activation, conv2d, pre_activated, sequential
 from .dappm import APPPM, DAPPM, PAPPM, average_pool, pooling_cascade
 from .enhancement import GlobalConv, SemanticEnhancement
@@ -42,6 +43,7 @@ __all__ = [
     "activation",
     "average_pool",
     "basic_stage",
+    "concat_equal",
     "conv2d",
     "global_pool",
     "interpolation_matrix",

@@ -14,12 +14,13 @@ class FCNHead(nn.HybridBlock):
         width: channels between the two; by default 256, or ``in_channels`` where that is less.
         dropout: probability, element-wise; 0 removes it.
         kernel: of the first convolution; 1 makes the light head of SwiftNetPR.
+        act: activation of the first convolution.
     """
 
-    def __init__(self, in_channels, num_classes, width=None, dropout=0.1, kernel=3):
+    def __init__(self, in_channels, num_classes, width=None, dropout=0.1, kernel=3, act="relu"):
         super().__init__()
         width = width or min(in_channels, 256)
-        self.conv1 = ConvUnit(in_channels, width, kernel)
+        self.conv1 = ConvUnit(in_channels, width, kernel, act=act)
         self.drop = nn.Dropout(dropout) if dropout else None
         self.conv2 = conv2d(width, num_classes)
 

@@ -5,12 +5,16 @@ Its names are Gluon's structured names: the backbone's parts at the top level, `
 """
 
 from .. import models
+from ..backbones.eprnet import EPRNetClassifier
 from ..errors import UsageError
 from ..registry import unknown
 
-# Constructor facts that every network has and that change no parameter: the size of the logits
-# is taken from the input here, and all norms have the same entries.
+# Constructor facts that change nothing unless the network's function below takes them: the size of
+# the logits comes from the input here, all norms have the same entries, and the original ignores
+# "aux" and "dilate" where a network has no such choice (PSPNet is always dilated ...).
 _IGNORED = {
+    "aux",
+    "dilate",
     "network",
     "norm",
     "height",
@@ -47,39 +51,162 @@ def _swiftnet(backbone="resnet18", aux=True):
     return "swiftnet", dict(backbone=backbone, aux=aux)
 
 
+def _pspnet(backbone="resnet50", aux=True):
+    return "pspnet", dict(backbone=backbone, aux=aux)
+
+
+def _deeplabv3(backbone="resnet50", aux=True, dilate=True):
+    return "deeplabv3", dict(backbone=backbone, aux=aux, output_stride=_stride(dilate))
+
+
+def _deeplabv3plus_x(backbone="xception65"):
+    return "deeplabv3plus", dict(backbone=backbone)
+
+
+def _deeplabv3plus_r(backbone="resnet50", dilate=True):
+    return "deeplabv3plus", dict(backbone=backbone, output_stride=_stride(dilate))
+
+
+def _denseaspp(backbone="resnet50", aux=True):
+    return "denseaspp", dict(backbone=backbone, aux=aux)
+
+
+def _danet(backbone="resnet50", aux=False):
+    return "danet", dict(backbone=backbone, aux=aux)
+
+
+def _swiftnetpr(backbone="resnet18", aux=False):
+    return "swiftnetpr", dict(backbone=backbone, aux=aux)
+
+
+def _semanticfpn(backbone="resnet50"):
+    return "semanticfpn", dict(backbone=backbone)
+
+
+def _ladderdensenet(backbone="densenet121", aux=True):
+    return "ladderdensenet", dict(backbone=backbone, aux=aux)
+
+
+def _attention_to_scale(backbone="resnet50", aux=True):
+    return "attention_to_scale", dict(backbone=backbone, aux=aux)
+
+
+def _seenet(backbone="resnet50", aux=True):
+    return "seenet", dict(backbone=backbone, aux=aux)
+
+
+def _acfnet(backbone="resnet50", aux=False):
+    return "acfnet", dict(backbone=backbone, aux=aux)
+
+
+def _canetv1(backbone="resnet50", aux=True):
+    return "canetv1", dict(backbone=backbone, aux=aux)
+
+
+def _canetv2(backbone="resnet50", aux=False, dilate=True):
+    if not dilate:
+        raise UsageError("MXNetSeg's CANetv2 does not run with dilate=False; use dilate=True.")
+    return "canetv2", dict(backbone=backbone, aux=aux)
+
+
+def _attanet(backbone="resnet18", aux=True):
+    return "attanet", dict(backbone=backbone, aux=aux)
+
+
+def _alignseg(backbone="resnet50", aux=True):
+    return "alignseg", dict(backbone=backbone, aux=aux)
+
+
+def _fapn(backbone="resnet50", aux=False):
+    return "fapn", dict(backbone=backbone, aux=aux)
+
+
+def _gffnet(backbone="resnet50", aux=True):
+    return "gffnet", dict(backbone=backbone, aux=aux)
+
+
+def _eprnet(light=False, activation="prelu", drop=0):
+    return "eprnet", dict(light=light, activation=activation, dropout=drop)
+
+
 NETWORKS = {
     "FCNResNet": _fcn_resnet,
     "FCNMobileNet": _fcn_mobilenet,
     "BiSeNetR": _bisenet_r,
     "BiSeNetX": _bisenet_x,
     "SwiftResNet": _swiftnet,
+    "SwiftResNetPr": _swiftnetpr,
+    "PSPNet": _pspnet,
+    "DeepLabv3": _deeplabv3,
+    "DeepLabv3PlusX": _deeplabv3plus_x,
+    "DeepLabv3PlusR": _deeplabv3plus_r,
+    "DenseASPP": _denseaspp,
+    "DANet": _danet,
+    "SemanticFPN": _semanticfpn,
+    "LadderDenseNet": _ladderdensenet,
+    "AttentionToScale": _attention_to_scale,
+    "SeENet": _seenet,
+    "ACFNet": _acfnet,
+    "CANetv1": _canetv1,
+    "CANetv2": _canetv2,
+    "AttaNet": _attanet,
+    "AlignSeg": _alignseg,
+    "FaPN": _fapn,
+    "GFFNet": _gffnet,
+    "EPRNet": _eprnet,
+}
+
+
+def _eprnet_cls(
+    classes=1000,
+    light=False,
+    activation="prelu",
+    drop=0,
+    channels=None,
+    stage_channels=None,
+    stage_widths=None,
+    widths=None,
+):
+    """The stage widths under any of four names: the original's own word for them is not known."""
+    widths = channels or stage_channels or stage_widths or widths or (16, 32, 64, 128)
+    return EPRNetClassifier(classes, light, activation, drop, tuple(widths))
+
+
+# Those that give scores (N, classes) instead of a segmentation.
+CLASSIFIERS = {
+    "EPRNetCls": _eprnet_cls,
 }
 
 
 def create(build):
-    """Our network for the constructor facts of one of ``NETWORKS``."""
+    """Our network for the constructor facts of one of ``NETWORKS`` or ``CLASSIFIERS``."""
     network = build.get("network")
-    if network not in NETWORKS:
-        raise unknown("network of MXNetSeg", network, NETWORKS)
-    if "nclass" not in build:
+    translate = NETWORKS.get(network) or CLASSIFIERS.get(network)
+    if translate is None:
+        raise unknown("network of MXNetSeg", network, [*NETWORKS, *CLASSIFIERS])
+    if network in NETWORKS and "nclass" not in build:
         raise UsageError("The build options lack 'nclass', the number of classes.")
-    translate = NETWORKS[network]
-    options = {k: v for k, v in build.items() if k not in _IGNORED}
     known = translate.__code__.co_varnames[: translate.__code__.co_argcount]
+    options = {k: v for k, v in build.items() if k in known or k not in _IGNORED}
     for option in options:
         if option not in known:
             raise unknown(f"build option of {network}", option, [*known, *_IGNORED])
+    if network in CLASSIFIERS:
+        return translate(**options)
     name, ours = translate(**options)
     return models.create(name, build["nclass"], initialize=False, **ours)
 
 
 def original_names(net, build):
-    """{our name: MXNetSeg's}."""
+    """{our name: MXNetSeg's}: no ``backbone.``, and a PReLU one level further down."""
     prefix = "backbone."
-    return {
-        name: name[len(prefix) :] if name.startswith(prefix) else name
-        for name in net._collect_params_with_prefix()
-    }
+    out = {}
+    for name in net._collect_params_with_prefix():
+        theirs = name[len(prefix) :] if name.startswith(prefix) else name
+        if theirs.endswith(".alpha"):
+            theirs = theirs[: -len("alpha")] + "act.alpha"
+        out[name] = theirs
+    return out
 
 
 def unused(build, names):

@@ -1,0 +1,186 @@
+"""Class maps of somebody's own images, and pictures of them."""
+
+import glob
+import os
+import sys
+import types
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import cv2
+import mxnet as mx
+import numpy as np
+from tqdm import tqdm
+
+from ..data.files import ENDINGS, read_image
+from ..errors import MXNetSegError, UsageError
+from . import files
+from .evaluator import in_turn, output_name
+from .inference import Inference
+from .protocol import Protocol, segment
+from .visual import overlay
+
+
+class Predictor:
+    """A trained network that takes images.
+
+    Args:
+        net: a SegmentationModel with parameters on ``contexts``, which do not change any more.
+        info: has classes, palette, mean and std: a data set's ``info`` or :func:`info_of`.
+        contexts: devices.
+        protocol: Protocol; by default the whole image, once.
+        fuse: see Inference.
+    """
+
+    def __init__(self, net, info, contexts, protocol=None, fuse=True):
+        self.info = info
+        self.protocol = protocol or Protocol()
+        self.inference = Inference(net, contexts, info.mean, info.std, fuse)
+
+    def predict(self, image, context=0):
+        """The class map uint8 (H, W) of an image.
+
+        Args:
+            image: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey; uint8 or uint16.
+            context: which of the devices.
+        """
+        return segment(self.inference, as_rgb(image), self.protocol, context=context)
+
+    def picture(self, image, classes, alpha=0.5):
+        """The classes' colours over the image, with a legend: uint8 RGB."""
+        info = self.info
+        return overlay(as_rgb(image), classes, info.palette, info.classes, alpha)
+
+
+def as_rgb(image):
+    """An image of any mode as uint8 (H, W, 3); UsageError if it is none."""
+    image = np.asarray(image)
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[..., 0]
+    good = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))
+    if image.dtype != np.uint8 or not good or not image.size:
+        raise UsageError(
+            f"An image is uint8 or uint16, (H, W), (H, W, 3) or (H, W, 4), not {image.dtype} "
+            f"{image.shape}."
+        )
+    if image.ndim == 2:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    return np.ascontiguousarray(image[..., :3])
+
+
+def info_of(meta):
+    """What a checkpoint's ``meta`` says about its data: classes, palette, mean, std, scales."""
+    return types.SimpleNamespace(
+        classes=tuple(meta["classes"]),
+        palette=np.asarray(meta["palette"], np.uint8),
+        mean=tuple(meta["mean"]),
+        std=tuple(meta["std"]),
+        scales=meta.get("scales"),
+    )
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+class Source(NamedTuple):
+    """An image file and the name of what is written for it, a relative path with ``/``."""
+
+    path: str
+    name: str
+
+
+def find_images(arguments):
+    """The image files that paths, folders (with their sub-folders) and globs stand for.
+
+    Returns:
+        A list of Source, every file once. A folder's files are named by their path below it, all
+        others by their file name, or by their path below the common folder if two would be equal.
+
+    Raises:
+        UsageError: an argument stands for nothing.
+    """
+    found = {}
+    for argument in arguments:
+        text = os.path.expanduser(str(argument))
+        if os.path.isdir(text):
+            inside = (p for p in Path(text).rglob("*") if p.suffix.lower() in ENDINGS)
+            hits = [(p, p.relative_to(text).as_posix()) for p in sorted(inside) if p.is_file()]
+            what = "has no images (" + " ".join(ENDINGS) + ")"
+        elif os.path.isfile(text):
+            hits, what = [(Path(text), Path(text).name)], ""
+        else:
+            paths = sorted(p for p in glob.glob(text, recursive=True) if os.path.isfile(p))
+            hits, what = [(Path(p), Path(p).name) for p in paths], "does not exist"
+        if not hits:
+            raise UsageError(f"{argument} {what}. Give images, folders or globs.")
+        for path, name in hits:
+            found.setdefault(os.path.realpath(str(path)), Source(str(path), name))
+    sources = list(found.values())
+    if len({s.name for s in sources}) < len(sources):
+        common = os.path.commonpath([os.path.dirname(p) for p in found])
+        names = (Path(os.path.relpath(p, common)).as_posix() for p in found)
+        sources = [Source(s.path, name) for s, name in zip(sources, names)]
+    return sources
+
+
+def predict_files(
+    net, meta, images, out, contexts, multi_scale=False, scales=None, flip=None, protocol=None,
+    alpha=0.5,
+):  # fmt: skip
+    """Write labels/, color/ and overlay/ for images; what cannot be read is left out.
+
+    Args:
+        net: the network of a checkpoint. meta: its description.
+        images: list of Source (:func:`find_images`) or paths.
+        out: folder.
+        multi_scale, scales, flip: as Protocol.build.
+        protocol: Protocol, instead of the checkpoint's.
+
+    Returns:
+        A sentence for every image that failed, in order.
+
+    Raises:
+        MXNetSegError: the folder cannot be written.
+    """
+    info, out = info_of(meta), Path(out)
+    if protocol is None:
+        protocol = Protocol.build(meta.get("protocol"), info, meta, multi_scale, None, scales, flip)
+    files.check_folder(out)
+    predictor = Predictor(net, info, contexts, protocol)
+    sources = [s if isinstance(s, Source) else Source(str(s), Path(s).name) for s in images]
+
+    def read(source):
+        try:
+            return source, read_image(source.path)
+        except MXNetSegError as error:
+            return source, error
+
+    def work(thing, context):
+        source, image = thing
+        if isinstance(image, MXNetSegError):
+            return image
+        try:
+            return predictor.predict(image, context)
+        except MXNetSegError as error:
+            return MXNetSegError(f"{source.path}: {error}")
+        except mx.MXNetError as error:
+            reason = str(error).strip().splitlines()[-1]
+            return MXNetSegError(f"{source.path} cannot be predicted: {reason}")
+
+    failures, taken = [], set()
+    bar = tqdm(total=len(sources), unit="image", leave=False, disable=not sys.stderr.isatty())
+    with bar, closing(in_turn(read, work, sources, len(contexts))) as results:
+        for (source, image), classes in results:
+            bar.update()
+            if isinstance(classes, MXNetSegError):
+                failures.append(str(classes))
+                continue
+            name = output_name(PurePosixPath(source.name), taken)
+            files.write(out / "labels" / name, files.png(classes))
+            files.write(out / "color" / name, files.palette_png(classes, info.palette))
+            picture = predictor.picture(image, classes, alpha)
+            files.write(out / "overlay" / name, files.png(picture))
+    return failures

@@ -150,7 +150,9 @@ def parse(tree):
     try:
         return Experiment(**tree)
     except TypeError:
-        raise UsageError("A configuration is a mapping of sections: model, data, train ...")
+        raise UsageError(
+            "A configuration is a mapping of sections: model, data, train ..."
+        ) from None
     except pydantic.ValidationError as error:
         raise _explain(error.errors()[0]) from None
 

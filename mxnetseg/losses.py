@@ -125,8 +125,8 @@ class OHEM(Loss):
 
     Shrivastava et al., Training Region-based Object Detectors with Online Hard Example Mining, CVPR
     2016, in the form that semantic segmentation uses: where fewer than ``min_kept`` pixels of the
-    batch are hard, the ``min_kept`` with the largest losses are kept. Class weights weigh the pixels
-    that are kept; they do not choose them.
+    batch are hard, the ``min_kept`` with the largest losses are kept. Class weights weigh the
+    pixels that are kept; they do not choose them.
     """
 
     def __init__(

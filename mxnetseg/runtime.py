@@ -74,7 +74,6 @@ def prepare():
     if "mxnet" not in sys.modules:
         # MXNet would use half of the visible cores. OpenMP reads this when the library loads.
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
-        os.environ.setdefault("MXNET_CUDNN_AUTOTUNE_DEFAULT", "0")
     restore_numpy_names()
     load_cuda_libraries()
     try:

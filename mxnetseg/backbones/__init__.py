@@ -8,6 +8,7 @@ from . import (  # noqa: F401
     resnest,
     resnet,
     resnet_semseg,
+    vit,
     xception39,
     xception65,
 )

@@ -14,7 +14,7 @@ class Backbone(nn.HybridBlock):
     Attributes:
         channels: channels of the maps. strides: H / their height, fine to coarse.
         output_stride: the last of ``strides``.
-        name: what :func:`create` was asked for.
+        name, options: what :func:`create` was asked for, besides the output stride.
         min_size: the smallest height and width it takes.
         rounds_up: whether a map has H / stride rows rounded up; else some steps round down.
         min_batch: images per device below which training makes no sense (batch norm over one
@@ -25,6 +25,7 @@ class Backbone(nn.HybridBlock):
     """
 
     name = None
+    options = None
     channels = ()
     strides = (4, 8, 16, 32)
     min_size = 1
@@ -34,6 +35,10 @@ class Backbone(nn.HybridBlock):
     @property
     def output_stride(self):
         return self.strides[-1]
+
+    def adapted(self, entries):
+        """A classifier's weights (name -> NDArray) as this backbone wants them."""
+        return entries
 
 
 def stage_plan(output_stride):
@@ -70,11 +75,10 @@ def create(name, output_stride=None, **options):
         UsageError: unknown name or option (with near matches), or an impossible output stride.
     """
     factory = registry.get(name)
-    if output_stride is not None:
-        options["output_stride"] = output_stride
-    check_options(f"backbone '{name}'", factory, options)
-    backbone = factory(**options)
-    backbone.name = str(name).lower()
+    stride = {} if output_stride is None else {"output_stride": output_stride}
+    check_options(f"backbone '{name}'", factory, {**options, **stride})
+    backbone = factory(**options, **stride)
+    backbone.name, backbone.options = str(name).lower(), options
     return backbone
 
 

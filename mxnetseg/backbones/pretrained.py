@@ -16,8 +16,8 @@ _GLUONCV = {
 _CUTS = {"mobilenet_v2": (0, 6, 9, 16, 20)}
 
 
-def load(backbone, name, source):
-    """Give ``backbone`` (a Backbone called ``name``) the weights of ``source``.
+def load(backbone, source):
+    """Give ``backbone`` the weights of ``source``.
 
     Args:
         source: "imagenet" downloads GluonCV's file, if its server still answers; else a path of
@@ -26,6 +26,7 @@ def load(backbone, name, source):
     Raises:
         MXNetSegError, UsageError: no such file, not downloadable, or not this backbone's.
     """
+    name = backbone.name
     path = _download(name) if source == "imagenet" else source
     try:
         entries = mx.nd.load(path)
@@ -34,6 +35,7 @@ def load(backbone, name, source):
             f"{path} cannot be read as MXNet parameters (model.backbone_weights)."
         ) from None
     entries = {_stage_name(name, _strip(k)): v for k, v in entries.items()}
+    entries = backbone.adapted(entries)
     parameters = backbone._collect_params_with_prefix()
     wrong = [k for k, p in parameters.items() if k not in entries or entries[k].shape != p.shape]
     if wrong:

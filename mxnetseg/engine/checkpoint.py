@@ -46,23 +46,23 @@ class Checkpoint:
     path: str = ""
 
 
-def describe(net, network, info, **more):
+def describe(net, info, **more):
     """The ``meta`` of a checkpoint.
 
     Args:
-        net: the network.
-        network: the arguments that ``models.create`` rebuilds it with: name, num_classes ...
-        info: the data set's description: classes, palette, mean, std.
+        net: the network, made by ``models.create``.
+        info: the data set's description: classes, palette, mean, std, scales.
         more: further JSON entries: experiment, progress, provenance.
     """
     return {
         "format": 1,
         "version": __version__,
-        "network": network,
+        "network": net.created_with,
         "classes": list(info.classes),
         "palette": np.asarray(info.palette).tolist(),
         "mean": [float(v) for v in info.mean],
         "std": [float(v) for v in info.std],
+        "scales": [float(v) for v in info.scales],
         "input": {
             "size_divisor": net.size_divisor,
             "min_size": net.min_size,

@@ -1,4 +1,4 @@
-"""Learning rate as a function of the step, computed on the host: no state, so it resumes by itself."""
+"""Learning rate as a function of the step: no state, so it resumes by itself."""
 
 import math
 

@@ -30,6 +30,8 @@ class SegmentationModel(TwoGraphBlock):
             value).
         default_backbone, default_output_stride: what ``create`` takes when it is not told.
         output_strides: those that the network permits.
+        created_with: the arguments of :func:`create` that make this network again, as JSON; None
+            if its backbone was not made by ``backbones.create``.
     """
 
     output_names = ("main",)
@@ -43,6 +45,7 @@ class SegmentationModel(TwoGraphBlock):
     default_backbone = "resnet50"
     default_output_stride = 32
     output_strides = (8, 16, 32)
+    created_with = None
 
     def __init__(self, num_classes, backbone=None):
         super().__init__()
@@ -145,13 +148,14 @@ def names():
     return registry.names()
 
 
-def create(name, num_classes, backbone=None, initialize=True, **options):
+def create(name, num_classes, backbone=None, backbone_options=None, initialize=True, **options):
     """A network by name, with random weights.
 
     Args:
         num_classes: channels of the logits.
         backbone: a name from ``backbones.names()`` or a Backbone; the network's own default if
             None.
+        backbone_options: mapping, what the backbone called by name takes besides the stride.
         initialize: False leaves the parameters empty, for somebody who loads a checkpoint next.
         options: ``output_stride``, ``aux`` ... as the network takes them.
 
@@ -161,35 +165,52 @@ def create(name, num_classes, backbone=None, initialize=True, **options):
     network = registry.get(name)
     if not isinstance(num_classes, int) or num_classes < 1:
         raise UsageError(f"num_classes must be a positive whole number, not {num_classes!r}.")
-    parameters = inspect.signature(network).parameters
-    if "backbone" in parameters:
+    created_with = {"name": str(name).lower(), "num_classes": num_classes, **options}
+    if "backbone" in inspect.signature(network).parameters:
         stride = options.pop("output_stride", None)
         if not isinstance(backbone, backbones.Backbone):
-            backbone = _create_backbone(name, network, backbone, stride)
+            backbone = backbone or network.default_backbone
+            backbone = _create_backbone(name, network, backbone, stride, backbone_options or {})
         options["backbone"] = backbone
+        if backbone.name is None:
+            created_with = None
+        else:
+            created_with["backbone"] = backbone.name
+            created_with["backbone_options"] = backbone.options
+            if _dilates(backbone.name):
+                created_with["output_stride"] = backbone.output_stride
     elif backbone is not None:
         raise UsageError(f"Network '{name}' has a trunk of its own and takes no backbone.")
     check_options(f"network '{name}'", network, options, exclude=("num_classes",))
     net = network(num_classes=num_classes, **options)
+    net.created_with = created_with
     if initialize:
         net.initialize()
     return net
 
 
-def _create_backbone(name, network, backbone, stride):
-    backbone = backbone or network.default_backbone
-    factory = backbones.base.registry.get(backbone)
-    dilates = "output_stride" in inspect.signature(factory).parameters
+def _dilates(backbone):
+    """Whether the backbone's output stride can be chosen."""
+    factory = backbones.registry.get(backbone)
+    return "output_stride" in inspect.signature(factory).parameters
+
+
+def _create_backbone(name, network, backbone, stride, options):
+    dilates = _dilates(backbone)
     if stride is None:
-        return backbones.create(backbone, network.default_output_stride if dilates else None)
+        stride = network.default_output_stride if dilates else None
+        return backbones.create(backbone, stride, **options)
     if stride not in network.output_strides:
         raise UsageError(
             f"Network '{name}' permits output_stride "
             f"{', '.join(map(str, sorted(network.output_strides)))}, not {stride}."
         )
-    if not dilates:
-        own = factory.strides[-1]
-        if stride != own:
-            raise UsageError(f"Backbone '{backbone}' has output_stride {own} only, not {stride}.")
-        return backbones.create(backbone)
-    return backbones.create(backbone, stride)
+    if dilates:
+        return backbones.create(backbone, stride, **options)
+    backbone = backbones.create(backbone, **options)
+    if stride != backbone.output_stride:
+        raise UsageError(
+            f"Backbone '{backbone.name}' has output_stride {backbone.output_stride} only, "
+            f"not {stride}."
+        )
+    return backbone

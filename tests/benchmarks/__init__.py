@@ -1,0 +1,3 @@
+"""Speed, as ratios within one run: ``make bench``."""
+
+import mxnetseg  # noqa: F401  prepares the process before anything imports mxnet

@@ -12,9 +12,12 @@ from mxnetseg.engine import checkpoint
 from mxnetseg.errors import MXNetSegError, UsageError
 
 INFO = types.SimpleNamespace(
-    classes=["a", "b", "c"], palette=np.zeros((3, 3), np.uint8), mean=(0.5,) * 3, std=(0.2,) * 3
+    classes=["a", "b", "c"],
+    palette=np.zeros((3, 3), np.uint8),
+    mean=(0.5,) * 3,
+    std=(0.2,) * 3,
+    scales=(1.0,),
 )
-NETWORK = {"name": "bisenet", "num_classes": 3, "backbone": "xception39", "aux": False}
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def net():
 @pytest.fixture
 def file(net, tmp_path):
     path = tmp_path / "x.params"
-    checkpoint.save(path, net, checkpoint.describe(net, NETWORK, INFO))
+    checkpoint.save(path, net, checkpoint.describe(net, INFO))
     return path
 
 
@@ -91,7 +94,7 @@ def test_the_old_one_survives_a_failure(net, file, monkeypatch):
 
     monkeypatch.setattr(mx.nd, "save", half)
     with pytest.raises(MXNetSegError, match="cannot be written"):
-        checkpoint.save(file, net, checkpoint.describe(net, NETWORK, INFO))
+        checkpoint.save(file, net, checkpoint.describe(net, INFO))
     assert file.read_bytes() == before
     assert os.listdir(file.parent) == ["x.params"]
 
@@ -99,6 +102,4 @@ def test_the_old_one_survives_a_failure(net, file, monkeypatch):
 def test_an_unwritable_folder(net, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MXNetSegError, match="cannot be written"):
-        checkpoint.save(
-            tmp_path / "file" / "x.params", net, checkpoint.describe(net, NETWORK, INFO)
-        )
+        checkpoint.save(tmp_path / "file" / "x.params", net, checkpoint.describe(net, INFO))

@@ -1,0 +1,27 @@
+"""Print the table of speeds: ours against the usual way, both measured in this run.
+
+    python -m tests.benchmarks [row ...]
+
+Where PyTorch is installed its forward pass and training step of the same network stand beside ours.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from . import host, network
+
+
+def main(names):
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [f for module in (host, network) for f in module.ROWS]
+        if names:
+            rows = [f for f in rows if f.__name__ in names]
+        print(f"{'what':58s} {'usual':>9s} {'ours':>9s} {'ratio':>6s}  aim")
+        for function in rows:
+            row = function(Path(folder))
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -6,6 +6,7 @@ Its names are Gluon's structured names: the backbone's parts at the top level, `
 
 from .. import models
 from ..backbones.eprnet import EPRNetClassifier
+from ..backbones.vit import PRESETS, VisionTransformer
 from ..errors import UsageError
 from ..registry import unknown
 
@@ -129,6 +130,34 @@ def _eprnet(light=False, activation="prelu", drop=0):
     return "eprnet", dict(light=light, activation=activation, dropout=drop)
 
 
+def _setr(
+    decoder="pup",
+    aux=True,
+    backbone="vit_large_16",
+    crop_size=480,
+    encoder=None,
+    layer_norm_eps=1e-6,
+):
+    """``encoder``: sizes that differ from those of ``backbone``."""
+    sizes = _vit_sizes(backbone, encoder or {})
+    options = dict(sizes, img_size=crop_size, layer_norm_eps=layer_norm_eps)
+    return "setr", dict(decoder=decoder, aux=aux, backbone="vit", backbone_options=options)
+
+
+def _vit_sizes(preset, sizes):
+    if preset is not None and preset not in PRESETS:
+        raise unknown("ViT", preset, PRESETS)
+    names = list(PRESETS["vit_base_16"])
+    for name in sizes:
+        if name not in names:
+            raise unknown("size of ViT", name, names)
+    sizes = {**PRESETS.get(preset, {}), **sizes}
+    missing = [name for name in names if name not in sizes]
+    if missing:
+        raise UsageError(f"The build options of the ViT lack {', '.join(missing)}.")
+    return sizes
+
+
 NETWORKS = {
     "FCNResNet": _fcn_resnet,
     "FCNMobileNet": _fcn_mobilenet,
@@ -154,6 +183,7 @@ NETWORKS = {
     "FaPN": _fapn,
     "GFFNet": _gffnet,
     "EPRNet": _eprnet,
+    "SETR": _setr,
 }
 
 
@@ -172,9 +202,53 @@ def _eprnet_cls(
     return EPRNetClassifier(classes, light, activation, drop, tuple(widths))
 
 
+def _vision_transformer(
+    constructor=None,
+    patch_size=None,
+    depth=None,
+    embed_dim=None,
+    hidden_size=None,
+    heads=None,
+    img_size=None,
+    classes=None,
+    qkv_bias=True,
+    embed_drop=0.0,
+    att_drop=0.0,
+    drop=0.1,
+    activation="gelu",
+    layer_norm_eps=1e-6,
+    pool="cls",
+):
+    """``constructor``: one of the presets, for the sizes that are not given."""
+    given = dict(
+        patch_size=patch_size,
+        depth=depth,
+        embed_dim=embed_dim,
+        hidden_size=hidden_size,
+        heads=heads,
+    )
+    sizes = _vit_sizes(constructor, {k: v for k, v in given.items() if v is not None})
+    for name, value in (("img_size", img_size), ("classes", classes)):
+        if value is None:
+            raise UsageError(f"The build options of VisionTransformer lack '{name}'.")
+    return VisionTransformer(
+        **sizes,
+        img_size=img_size,
+        classes=classes,
+        qkv_bias=qkv_bias,
+        embed_drop=embed_drop,
+        att_drop=att_drop,
+        drop=drop,
+        activation=activation,
+        layer_norm_eps=layer_norm_eps,
+        pool=pool,
+    )
+
+
 # Those that give scores (N, classes) instead of a segmentation.
 CLASSIFIERS = {
     "EPRNetCls": _eprnet_cls,
+    "VisionTransformer": _vision_transformer,
 }
 
 

@@ -26,6 +26,7 @@ from . import (  # noqa: F401
     sanet,
     seenet,
     semanticfpn,
+    setr,
     swiftnet,
     swiftnetpr,
 )

@@ -7,7 +7,14 @@ hszhao/semseg, whose C++ operator is expressed here by standard ones.
 from mxnet.gluon import nn
 
 from ..errors import UsageError
-from ..nn import BatchNorm, conv2d, resize_like, resize_to_stride, sequential
+from ..nn import (
+    BatchNorm,
+    conv2d,
+    map_of_positions,
+    resize_like,
+    resize_to_stride,
+    sequential,
+)
 from ..registry import unknown
 from .base import register
 from .pspnet_semseg import SemsegModel
@@ -134,10 +141,10 @@ class PointwiseAttention(nn.HybridBlock):
                 attention = F.transpose(attention, axes=(0, 2, 1))
         if self._softmax:
             attention = F.softmax(attention, axis=2)
-        y = F.batch_dot(F.reshape(values, (0, 0, -1)), attention, transpose_b=True)
+        y = F.batch_dot(attention, F.reshape(values, (0, 0, -1)), transpose_b=True)
         if self._factor != 1:
             y = y / self._factor
-        return F.reshape_like(y, values)
+        return map_of_positions(F, y, values)
 
 
 @register("psanet")

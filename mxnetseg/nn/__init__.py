@@ -1,7 +1,7 @@
 """Layers that know nothing of segmentation networks. Everything is (N, C, H, W), float32."""
 
 from .activation import Activation, PReLU, relu
-from .attention import SelfAttention
+from .attention import SelfAttention, map_of_positions
 from .concat import concat_equal
 from .conv import ConvUnit, SeparableConv, activation, conv2d, pre_activated, sequential
 from .dappm import APPPM, DAPPM, PAPPM, average_pool, pooling_cascade
@@ -47,6 +47,7 @@ __all__ = [
     "conv2d",
     "global_pool",
     "interpolation_matrix",
+    "map_of_positions",
     "pool_by",
     "pooling_cascade",
     "pre_activated",

@@ -11,6 +11,18 @@ def flatten_positions(F, x):
     return F.reshape(x, shape=(0, 0, -1))
 
 
+def map_of_positions(F, x, like):
+    """(N, HW, C) -> (N, C, H, W) with the height and width of ``like``; no gradient flows there.
+
+    The transposition comes last, because oneDNN hands the gradient of a convolution back in a
+    layout of its own. ``reshape_like`` does not see that and takes it for a plain one (an error,
+    the end of the process, or wrong numbers); ``transpose`` does.
+    """
+    like = F.BlockGrad(like)
+    x = F.reshape_like(x, like, lhs_begin=1, lhs_end=2, rhs_begin=2, rhs_end=4)
+    return F.transpose(x, axes=(0, 3, 1, 2))
+
+
 class SelfAttention(nn.HybridBlock):
     """Position attention (non-local block): x + gamma * (values, averaged over all positions).
 

@@ -37,19 +37,12 @@ def resize_like(F, x, like, align_corners=True):
     """
     rows = interpolation_matrix(F, x, 2, like, 2, align_corners)
     columns = interpolation_matrix(F, x, 3, like, 3, align_corners)
-    # The transposes move the map before it has its full width: a large one is never moved.
-    y = F.dot(rows, F.transpose(x, axes=(2, 0, 1, 3)))
-    return F.dot(F.transpose(y, axes=(1, 2, 0, 3)), columns, transpose_b=True)
+    return _multiply(F, rows, x, columns)
 
 
 def upscale(F, x, factor, align_corners=True):
     """Resize ``x`` (N, C, h, w) bilinearly to (factor h, factor w)."""
-    rows = F.repeat(F.slice(x, begin=(0, 0, 0, 0), end=(1, 1, None, 1)), repeats=factor, axis=2)
-    columns = F.repeat(F.slice(x, begin=(0, 0, 0, 0), end=(1, 1, 1, None)), repeats=factor, axis=3)
-    a_h = interpolation_matrix(F, x, 2, rows, 2, align_corners)
-    a_w = interpolation_matrix(F, x, 3, columns, 3, align_corners)
-    y = F.dot(a_h, F.transpose(x, axes=(2, 0, 1, 3)))
-    return F.dot(F.transpose(y, axes=(1, 2, 0, 3)), a_w, transpose_b=True)
+    return _resize_to(F, x, x, lambda index: F.repeat(index, repeats=factor), align_corners)
 
 
 def resize_to_stride(F, x, image, stride, align_corners=True):
@@ -57,5 +50,27 @@ def resize_to_stride(F, x, image, stride, align_corners=True):
 
     That is (H - 1) // stride + 1 rows: what code bases call a zoom factor of 8 / ``stride``.
     """
-    like = F.slice(image, begin=(0, 0, 0, 0), end=(1, 1, None, None), step=(1, 1, stride, stride))
-    return resize_like(F, x, like, align_corners)
+
+    def every(index):
+        return F.slice(index, begin=(0,), end=(None,), step=(stride,))
+
+    return _resize_to(F, x, image, every, align_corners)
+
+
+def _resize_to(F, x, like, sample, align_corners):
+    """Resize ``x`` to the lengths that ``sample`` makes of the axes' indices of ``like``.
+
+    On indices, not on the map itself: the gradient of a sliced map ends the process with some of
+    oneDNN's layouts, even if it is zero.
+    """
+    rows, columns = (sample(F.contrib.arange_like(like, axis=axis)) for axis in (2, 3))
+    rows = interpolation_matrix(F, x, 2, rows, 0, align_corners)
+    columns = interpolation_matrix(F, x, 3, columns, 0, align_corners)
+    return _multiply(F, rows, x, columns)
+
+
+def _multiply(F, rows, x, columns):
+    """rows x columns', for every channel."""
+    # The transposes move the map before it has its full width: a large one is never moved.
+    y = F.dot(rows, F.transpose(x, axes=(2, 0, 1, 3)))
+    return F.dot(F.transpose(y, axes=(1, 2, 0, 3)), columns, transpose_b=True)

@@ -9,7 +9,15 @@ activation of a block that expands, and behind it in one that does not.
 from mxnet.gluon import nn
 
 from ..errors import UsageError
-from ..nn import Activation, BatchNorm, conv2d, global_pool, sequential
+from ..nn import (
+    Activation,
+    BatchNorm,
+    TwoGraphBlock,
+    conv2d,
+    global_pool,
+    sequential,
+    unbiased_variance,
+)
 from ..registry import unknown
 from .base import Backbone, registry, stage_strides
 
@@ -157,7 +165,7 @@ class MobileNetV3(Backbone):
         return c1, c2, c3, self.layer4(c3)
 
 
-class MobileNetV3Classifier(nn.HybridBlock):
+class MobileNetV3Classifier(TwoGraphBlock):
     """Images (N, 3, H, W) -> scores (N, num_classes): the backbone and its ImageNet tail."""
 
     def __init__(self, mode, num_classes=1000, width=1.0, output_stride=32):
@@ -176,39 +184,19 @@ class MobileNetV3Classifier(nn.HybridBlock):
             nn.Dropout(0.2),
             nn.Dense(num_classes, in_units=hidden),
         )
+        unbiased_variance(self)
 
     def hybrid_forward(self, F, x):
         return self.classifier(global_pool(F, self.conv(self.backbone(x)[-1])))
 
 
 @registry.register("mobilenetv3_large")
-def mobilenetv3_large(output_stride=32, width=1.0):
-    """Any width; ImageNet weights exist for 1 and 0.75."""
-    return MobileNetV3("large", width, output_stride)
+def mobilenetv3_large(output_stride=32, width=1.0, atrous3=False, atrous4=False):
+    """ImageNet weights exist for the widths 1 and 0.75."""
+    return MobileNetV3("large", width, output_stride, atrous3, atrous4)
 
 
 @registry.register("mobilenetv3_small")
 def mobilenetv3_small(output_stride=32, width=1.0):
-    """Any width; ImageNet weights exist for 1 and 0.75."""
+    """ImageNet weights exist for the widths 1 and 0.75."""
     return MobileNetV3("small", width, output_stride)
-
-
-@registry.register("mobilenetv3_large_0_75")
-def mobilenetv3_large_0_75(output_stride=32):
-    """Width 0.75."""
-    return MobileNetV3("large", 0.75, output_stride)
-
-
-@registry.register("mobilenetv3_small_0_75")
-def mobilenetv3_small_0_75(output_stride=32):
-    """Width 0.75."""
-    return MobileNetV3("small", 0.75, output_stride)
-
-
-@registry.register("mobilenetv3_large_dilated")
-def mobilenetv3_large_dilated():
-    """Stride 8, stages 3 and 4 dilated by 2: MLMSNet's dilated baseline."""
-    return MobileNetV3("large", 1.0, 8, atrous3=True, atrous4=True)
-
-
-mobilenetv3_large_dilated.strides = stage_strides(8)

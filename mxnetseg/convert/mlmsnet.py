@@ -1,8 +1,9 @@
 """Checkpoints of lih627/MLMSNet: its three networks, and MobileNetV3 with its ImageNet tail."""
 
-from .. import models
-from ..backbones.mobilenetv3 import MobileNetV3, MobileNetV3Classifier, round_channels
+from .. import backbones, models
+from ..backbones.mobilenetv3 import MobileNetV3Classifier, round_channels
 from ..errors import UsageError
+from ..registry import unknown
 from . import pytorch
 
 
@@ -28,7 +29,9 @@ def _baseline(
     return models.create(
         "mlms_baseline",
         classes,
-        MobileNetV3(mode, width_mult, 8, atrous3, atrous4),
+        backbones.create(
+            "mobilenetv3_large", 8, width=width_mult, atrous3=atrous3, atrous4=atrous4
+        ),
         initialize=False,
         aux=_aux_fits(width_mult),
         zoom_factor=zoom_factor,
@@ -47,10 +50,12 @@ def _mlmsnet(name):
         use_mlf=True,
         large=False,
     ):
+        if mode not in ("large", "small"):
+            raise unknown("mode of MLMSNet", mode, ("large", "small"))
         return models.create(
             name,
             classes,
-            MobileNetV3(mode, width_mult, 8),
+            backbones.create(f"mobilenetv3_{mode}", 8, width=width_mult),
             initialize=False,
             variant="L" if large else "S",
             msf=use_msf,

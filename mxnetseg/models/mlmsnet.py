@@ -19,6 +19,7 @@ from ..nn import (
     resize_to_stride,
     sequential,
     sequential_head,
+    unbiased_variance,
 )
 from ..registry import unknown
 from .base import SegmentationModel, register
@@ -149,7 +150,7 @@ class _MLMS(SegmentationModel):
 class MLMSBaseline(_MLMS):
     """The encoder, a 3 x 3 unit, a 1 x 1 to the classes; auxiliary head on L3.
 
-    The dilated baseline is this network on the backbone "mobilenetv3_large_dilated".
+    The dilated baseline has the ``backbone_options`` atrous3 and atrous4.
     """
 
     aux_weights = (0.4,)
@@ -160,6 +161,7 @@ class MLMSBaseline(_MLMS):
         self.cls = sequential_head(c4, 128, num_classes, dropout)
         self.aux = sequential_head(c3, 64, num_classes, dropout) if aux else None
         self.output_names = ("main", "aux") if aux else ("main",)
+        unbiased_variance(self)
 
     def logits(self, F, x):
         _, _, c3, c4 = self.backbone(x)
@@ -203,7 +205,8 @@ class MLMSNet(_MLMSNet):
         msf, mlf: whether there are the multi-scale and the multi-level fusion.
     """
 
-    aux_weights = (0.0,)  # as in the published configurations
+    aux_weights = (0.0,)  # as in the published configurations: the head only decays
+    untrained = ("aux.0.weight", "aux.1.gamma", "aux.1.beta", "aux.4.weight", "aux.4.bias")
     min_batch = 2
 
     def __init__(
@@ -221,6 +224,7 @@ class MLMSNet(_MLMSNet):
         self.cls = sequential_head(self.fused_channels, 128 * self.factor, num_classes, dropout)
         self.aux = sequential_head(backbone.channels[2], 64, num_classes, dropout) if aux else None
         self.output_names = ("main", "aux") if aux else ("main",)
+        unbiased_variance(self)
 
     def logits(self, F, x):
         _, c2, c3, c4 = self.backbone(x)
@@ -241,6 +245,7 @@ class MLMSNetV2(_MLMSNet):
         self.cls = sequential(
             nn.Dropout(dropout, axes=(2, 3)), conv2d(self.fused_channels, num_classes)
         )
+        unbiased_variance(self)
 
     def logits(self, F, x):
         _, c2, c3, c4 = self.backbone(x)

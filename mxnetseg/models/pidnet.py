@@ -20,6 +20,7 @@ from ..nn import (
     relu,
     resize_like,
     sequential,
+    unbiased_variance,
 )
 from ..registry import unknown
 from .base import SegmentationModel, register
@@ -151,6 +152,7 @@ class PIDNet(SegmentationModel):
             self.output_names = ("main", "aux", "boundary")
             self.seghead_p = PreActHead(2 * c, head_planes, num_classes)
             self.seghead_d = PreActHead(2 * c, c, 1)
+        unbiased_variance(self)
 
     def logits(self, F, x):
         x = relu(F, self.layer1(self.conv1(x)))

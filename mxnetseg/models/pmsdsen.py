@@ -13,10 +13,12 @@ from ..nn import (
     EfficientChannelAttention,
     activation,
     average_pool,
+    concat_equal,
     conv2d,
     global_pool,
     pooling_cascade,
     sequential,
+    unbiased_variance,
 )
 from ..nn.dappm import POOLS
 from .base import SegmentationModel, register
@@ -78,7 +80,7 @@ class DilationCascade(nn.HybridBlock):
         maps = [self.x1(first)]
         for unit, group in zip((self.x2, self.x3, self.x4), others):
             maps.append(unit(group + maps[-1]))
-        return self.act(self.tail(F.concat(*maps, dim=1)) + x)
+        return self.act(self.tail(concat_equal(F, *maps)) + x)
 
 
 class RangeHalf(nn.HybridBlock):
@@ -258,6 +260,7 @@ class PMSDSEN(SegmentationModel):
         self.seg_head_x2 = _head(c, num_classes, act)
         self.seg_head_x4 = _head(2 * c, num_classes, act)
         self.seg_head_x8 = _head(4 * c, num_classes, act)
+        unbiased_variance(self)
 
     def logits(self, F, x):
         half = shrink_image(F, x)

@@ -18,6 +18,7 @@ from ..nn import (
     relu,
     resize_like,
     sequential,
+    unbiased_variance,
 )
 from ..registry import unknown
 from .base import SegmentationModel, register
@@ -127,6 +128,7 @@ class SANet(SegmentationModel):
             self.output_names = ("main", "aux", "boundary")
             self.seghead_extra = PreActHead(4 * c, head_planes, num_classes)
             self.seghead_d = PreActHead(4 * c, c, 1)
+        unbiased_variance(self)
 
     def logits(self, F, x):
         x = relu(F, self.layer1(self.stom(x)))

@@ -14,6 +14,11 @@ def _hard_sigmoid(F, x):
     return F.clip(x + 3, 0, 6) / 6
 
 
+def _selu(F, x):
+    # Not LeakyReLU's own "selu": in MXNet 1.9.1 its gradient is wrong for x < 0.
+    return 1.0507009873554805 * F.LeakyReLU(x, act_type="elu", slope=1.6732632423543772)
+
+
 _FUNCTIONS = {
     "relu": lambda F, x: F.Activation(x, act_type="relu"),
     "sigmoid": lambda F, x: F.Activation(x, act_type="sigmoid"),
@@ -21,7 +26,7 @@ _FUNCTIONS = {
     "softsign": lambda F, x: F.Activation(x, act_type="softsign"),
     "tanh": lambda F, x: F.Activation(x, act_type="tanh"),
     "leaky": lambda F, x: F.LeakyReLU(x, act_type="leaky", slope=0.01),
-    "selu": lambda F, x: F.LeakyReLU(x, act_type="selu"),
+    "selu": _selu,
     "elu": lambda F, x: F.LeakyReLU(x, act_type="elu", slope=1.0),
     "gelu": lambda F, x: F.LeakyReLU(x, act_type="gelu"),
     "relu6": _clip6,

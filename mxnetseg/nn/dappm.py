@@ -7,6 +7,7 @@ relative passes in are pre-activated: batch norm, ReLU, convolution.
 from mxnet.gluon import nn
 
 from .activation import relu
+from .concat import concat_equal
 from .conv import conv2d, pre_activated
 from .resize import resize_like
 
@@ -35,7 +36,7 @@ def pooling_cascade(F, x, scales, processes, compression, shortcut):
     maps = [scales[0](x)]
     for scale, process in zip(scales[1:], processes):
         maps.append(process(enlarge(F, scale(x), x) + maps[-1]))
-    return compression(F.concat(*maps, dim=1)) + shortcut(x)
+    return compression(concat_equal(F, *maps)) + shortcut(x)
 
 
 class _PooledMaps(nn.HybridBlock):
@@ -77,7 +78,7 @@ class PAPPM(_PooledMaps):
     def hybrid_forward(self, F, x):
         first, *others = self._scales()
         fine = first(x)
-        maps = F.concat(*(enlarge(F, scale(x), x) + fine for scale in others), dim=1)
+        maps = concat_equal(F, *(enlarge(F, scale(x), x) + fine for scale in others))
         maps = F.concat(fine, self.scale_process(maps), dim=1)
         return self.compression(maps) + self.shortcut(x)
 
@@ -120,5 +121,5 @@ class APPPM(nn.HybridBlock):
             self.scale33(self.scale3(x)),
             self.scale4(x),
         ]
-        maps = F.concat(self.scale0(x), *(enlarge(F, y, x) for y in pooled), dim=1)
+        maps = concat_equal(F, self.scale0(x), *(enlarge(F, y, x) for y in pooled))
         return self.atten(self.shortcut(x), self.compression(maps))

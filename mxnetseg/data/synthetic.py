@@ -32,7 +32,7 @@ _SPLITS = {"train": 0, "val": 1, "test": 2}
 _FINE = np.zeros(256, np.float32)
 _COARSE = np.zeros(256, np.float32)
 for _label, _fine, _coarse in (
-    (ROAD, 7, 10),
+    (ROAD, 7, 7),
     (SIDEWALK, 6, 8),
     (BUILDING, 5, 12),
     (FENCE, 6, 8),
@@ -247,13 +247,13 @@ class _Scene:
         rng, u = self.rng, self.rng.uniform
         grass = (
             (u(70, 130), u(100, 150), u(40, 80))
-            if rng.random() < 0.75
+            if rng.random() < 0.9
             else (u(120, 160), u(105, 135), u(70, 100))
         )
         self.strip(-400, 400, grass, GRASS)
         grey = u(60, 135)
         asphalt = (grey + u(-4, 8), grey + u(-4, 4), grey + u(-4, 8))
-        paving = _shade((grey + u(-5, 25), grey + u(-5, 15), grey + u(-10, 10)), u(0.9, 1.5))
+        paving = _shade((grey + u(-5, 25), grey + u(-5, 15), grey + u(-10, 10)), u(1.15, 1.6))
         self.strip(self.walk[0], self.walk[1], paving, SIDEWALK)
         # Joints of the paving, across.
         step, z = u(0.8, 1.6), self.near()
@@ -358,10 +358,10 @@ class _Scene:
                 todo.append((u(6, 40), self.tree, (x,)))
             for _ in range(rng.integers(1, 4)):
                 x = self.road[side] + sign * u(0.3, 0.9)
-                todo.append((u(4.5, 17), self.pole, (x, sign)))
+                todo.append((u(4, 13), self.pole, (x, sign)))
             for _ in range(rng.integers(0, 4)):
                 todo.append(
-                    (u(4.5, 18), self.person, (u(*sorted((self.road[side], self.walk[side]))),))
+                    (u(4, 13), self.person, (u(*sorted((self.road[side], self.walk[side]))),))
                 )
             if rng.random() < 0.55:  # parked cars
                 z = u(6, 14)
@@ -371,7 +371,7 @@ class _Scene:
         for _ in range(rng.integers(0, 3)):
             todo.append((u(7, 35), self.car, (u(self.road[0] + 1.2, self.road[1] - 1.2),)))
         if rng.random() < 0.3:
-            todo.append((u(5, 16), self.person, (u(*self.road),)))
+            todo.append((u(5, 13), self.person, (u(*self.road),)))
         for z, paint, args in sorted(todo, key=lambda thing: -thing[0]):
             paint(z, *args)
 
@@ -488,7 +488,7 @@ class _Scene:
         sign = (-1, 1)[side]
         x, height = self.walk[side] + sign * u(0.0, 0.4), u(0.9, 1.5)
         kind = rng.random()
-        color = (u(100, 160), u(70, 110), u(40, 80)) if kind < 0.5 else self.color(50, 210)
+        color = (u(100, 160), u(70, 110), u(40, 80)) if kind < 0.7 else self.color(50, 210)
         z1 = z0 + length
         self.polygon(
             [self.at(x, 0, z0), self.at(x, height, z0), self.at(x, height, z1), self.at(x, 0, z1)],
@@ -541,7 +541,7 @@ class _Scene:
         rng, u = self.rng, self.rng.uniform
         thick = u(0.18, 0.3)
         kind = rng.random()
-        color = self.color(40, 200) if rng.random() < 0.4 else _shade((130, 135, 135), u(0.4, 1.4))
+        color = self.color(40, 200) if rng.random() < 0.25 else _shade((150, 155, 155), u(0.6, 1.4))
         height = u(2.6, 3.6) if kind < 0.75 else u(5, 8)
         self.contact(x, z, 0.5)
         body = self.upright(x, z, thick, 0, height)
@@ -573,7 +573,7 @@ class _Scene:
 
     def sign(self, x, z, height):
         rng, u = self.rng, self.rng.uniform
-        size = u(0.75, 1.1)
+        size = u(0.8, 1.2)
         cx, cy = self.at(x, height - size / 2, z)
         r = size / 2 * self.f / z
         kind = rng.integers(0, 4)
@@ -805,7 +805,7 @@ class _Scene:
         row = np.linspace(1.04, u(0.85, 1.04), height, dtype=np.float32)
         light = row[:, None] * column[None]
         warm = u(-0.08, 0.08)
-        gain = np.float32([1 + warm, 1, 1 - warm]) * u(0.6, 1.12)
+        gain = np.float32([1 + warm, 1, 1 - warm]) * u(0.72, 1.12)
         image = cv2.add(self.image, cv2.cvtColor(texture, cv2.COLOR_GRAY2RGB), dtype=cv2.CV_32F)
         image = cv2.multiply(image, cv2.merge([light * g for g in gain]))
         if rng.random() < 0.7:

@@ -52,7 +52,7 @@ def test_colour_alone_does_not_tell_the_class():
     predicted = np.bincount(best, counts.sum(1), ds.info.num_classes)
     correct = np.bincount(best, hits, ds.info.num_classes)
     iou = correct / (counts.sum(0) + predicted - correct)
-    assert iou.mean() < 0.35
+    assert iou.mean() < 0.42
 
 
 @pytest.mark.parametrize("size", [(32, 32), (97, 413), (300, 40), (512, 1024), (1100, 1200)])

@@ -7,7 +7,7 @@ three 3 x 3 convolutions, 64-64-128, and dilation in *every* block of a stage th
 
 from mxnet.gluon import nn
 
-from ..nn import BatchNorm, global_pool, sequential, unbiased_variance
+from ..nn import BatchNorm, TwoGraphBlock, global_pool, sequential, unbiased_variance
 from .base import Backbone, registry, stage_plan, stage_strides
 from .resnet import Bottleneck, deep_stem
 
@@ -42,7 +42,7 @@ class SemsegResNet(Backbone):
         return c1, c2, c3, self.layer4(c3)
 
 
-class SemsegResNetClassifier(nn.HybridBlock):
+class SemsegResNetClassifier(TwoGraphBlock):
     """Images (N, 3, H, W) -> scores (N, num_classes): the backbone and its ImageNet tail."""
 
     def __init__(self, layers, num_classes=1000):

@@ -116,6 +116,32 @@ def test_attention_trains(mode, compact, softmax, factor):
             assert found == pytest.approx(expected, rel=1e-4, abs=1e-4), name
 
 
+@pytest.mark.parametrize("options", [dict(mode="collect"), dict(compact=True)])
+def test_hybridised_training_is_eager_training(options):
+    """In single precision, where oneDNN has layouts of its own; PyTorch's running variance too."""
+    x = mx.nd.random.normal(shape=(2, 3, 33, 49))  # 3 x 4 positions
+    results = []
+    for hybridise in (False, True):
+        mx.random.seed(0)
+        net = _psanet(mask_size=(3, 4) if options.get("compact") else (5, 3), dropout=0, **options)
+        net.hybridize(active=hybridise)
+        net(x)
+        with autograd.record():
+            loss = sum((y**2).mean() for y in net(x))
+        loss.backward()
+        mx.nd.waitall()
+        results.append(
+            {
+                name: (p.data() if p.grad_req == "null" else p.grad()).asnumpy()
+                for name, p in net._collect_params_with_prefix().items()
+            }
+        )
+    for name, eager in results[0].items():
+        scale = np.abs(eager).max()
+        assert scale > 0, name
+        np.testing.assert_allclose(results[1][name] / scale, eager / scale, atol=1e-4, err_msg=name)
+
+
 def test_full_masks_of_the_recipes():
     assert full_mask((465, 465)) == (59, 59)
     assert full_mask((705, 705)) == (89, 89)

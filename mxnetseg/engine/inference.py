@@ -10,6 +10,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import cv2
 import mxnet as mx
 import numpy as np
 from mxnet import gluon
@@ -19,7 +20,7 @@ from ..nn import Normalize
 from ..runtime import usable_cores
 
 STRIP_VALUES = 1_200_000  # of float32 scores per strip and thread: about the second-level cache
-FUSED_TOLERANCE = 1e-3  # of the logits' standard deviation; right ones differ by 1e-5
+FUSED_TOLERANCE = 1e-4  # of the logits' standard deviation; right ones differ by 1e-5
 
 
 class Inference:
@@ -138,25 +139,27 @@ class Axis(NamedTuple):
     Attributes:
         matrix: float32 (n_out, n_in). first, last: per output, the inputs [first, last) it needs.
         identity: whether nothing changes.
+        opencv: whether cv2.resize does the same.
     """
 
     matrix: np.ndarray
     first: np.ndarray
     last: np.ndarray
     identity: bool
+    opencv: bool = False
 
     def source(self, start, stop):
         """The range of inputs that the outputs [start, stop) need."""
         return int(self.first[start:stop].min()), int(self.last[start:stop].max())
 
 
-def _axis(matrix):
+def _axis(matrix, opencv=False):
     used = matrix != 0
     first = used.argmax(axis=1)
     last = matrix.shape[1] - used[:, ::-1].argmax(axis=1)
     square = matrix.shape[0] == matrix.shape[1]
     identity = bool(square and (last - first == 1).all() and (first == np.arange(len(first))).all())
-    return Axis(matrix, first, last, identity)
+    return Axis(matrix, first, last, identity, opencv)
 
 
 @functools.lru_cache(maxsize=64)
@@ -181,7 +184,8 @@ def interpolation(n_in, n_out, align_corners=False, keep=None, flip=False, cut=N
     matrix[rows, np.minimum(low + 1, n_in - 1)] += share
     matrix = matrix[:keep]
     matrix = matrix[::-1] if flip else matrix
-    return _axis(np.ascontiguousarray(matrix[:cut]))
+    whole = not (align_corners or keep or flip or cut)
+    return _axis(np.ascontiguousarray(matrix[:cut]), opencv=whole)
 
 
 def chain(first, second):
@@ -198,17 +202,21 @@ class Resize:
         rows, columns: Axis.
     """
 
-    BLOCK = 128  # columns of a block: each needs only a few of the inputs, so matrices stay small
-
     def __init__(self, rows, columns):
         self.rows, self.columns = rows, columns
         self.shape = len(rows.matrix), len(columns.matrix)
-        self._blocks = [] if columns.identity else self._cut(columns)
+        # Blocks of outputs need few of the inputs, which keeps the matrices small. They must be
+        # smaller the less an axis grows.
+        growth = [len(axis.matrix) / axis.matrix.shape[1] for axis in (rows, columns)]
+        self._height = max(4, int(4 * growth[0]))
+        self._opencv = columns.opencv and growth[1] < 2
+        if not (columns.identity or self._opencv):
+            self._blocks = self._cut(columns, min(256, max(16, int(16 * growth[1]))))
 
-    def _cut(self, axis):
+    def _cut(self, axis, width):
         blocks = []
-        for start in range(0, self.shape[1], self.BLOCK):
-            stop = min(self.shape[1], start + self.BLOCK)
+        for start in range(0, self.shape[1], width):
+            stop = min(self.shape[1], start + width)
             low, high = axis.source(start, stop)
             weights = np.ascontiguousarray(axis.matrix[start:stop, low:high].T)
             blocks.append((slice(start, stop), slice(low, high), weights))
@@ -219,17 +227,30 @@ class Resize:
 
         ``values`` may lack the first ``offset`` rows of the input.
         """
-        low, high = self.rows.source(start, stop)
-        part = values[:, low - offset : high - offset]
-        if not self.rows.identity:
-            part = np.matmul(self.rows.matrix[start:stop, low:high], part)
-        elif self.columns.identity:
-            return part.copy()
+        part = self._strip_rows(values, start, stop, offset)
         if self.columns.identity:
-            return part
-        out = np.empty((len(values), stop - start, self.shape[1]), np.float32)
+            return part.copy() if self.rows.identity else part
+        count, height = part.shape[:2]
+        if self._opencv:
+            flat = np.ascontiguousarray(part).reshape(count * height, -1)
+            size = (self.shape[1], count * height)
+            flat = cv2.resize(flat, size, interpolation=cv2.INTER_LINEAR)
+            return flat.reshape(count, height, -1)
+        out = np.empty((count, height, self.shape[1]), np.float32)
         for target, source, weights in self._blocks:
             np.matmul(part[:, :, source], weights, out=out[:, :, target])
+        return out
+
+    def _strip_rows(self, values, start, stop, offset):
+        if self.rows.identity:
+            return values[:, start - offset : stop - offset]
+        out = np.empty((len(values), stop - start, values.shape[2]), np.float32)
+        for top in range(start, stop, self._height):
+            bottom = min(stop, top + self._height)
+            low, high = self.rows.source(top, bottom)
+            part = values[:, low - offset : high - offset]
+            weights = self.rows.matrix[top:bottom, low:high]
+            np.matmul(weights, part, out=out[:, top - start : bottom - start])
         return out
 
 

@@ -1,5 +1,5 @@
 """Other people's checkpoints: one file per origin."""
 
-from .base import SYSTEMS, from_original, to_original
+from .base import SYSTEMS, from_original, load_fitting, to_original
 
-__all__ = ["SYSTEMS", "from_original", "to_original"]
+__all__ = ["SYSTEMS", "from_original", "load_fitting", "to_original"]

@@ -49,6 +49,35 @@ def from_original(system, build, state):
     return net
 
 
+def load_fitting(system, build, net, state):
+    """Give ``net`` those entries of ``state`` that fit by name and shape; the rest stays.
+
+    That is how SANet and PIDNet start from ImageNet: from files of the whole network, made for 1000
+    classes and without the auxiliary heads.
+
+    Args:
+        net: an initialised network of ours, as ``from_original(system, build, ...)`` makes it.
+
+    Returns:
+        The names of the entries that were used, in the file's order.
+
+    Raises:
+        UsageError: unknown system, or nothing fits.
+    """
+    origin = _origin(system)
+    names = origin.original_names(net, build)
+    in_file = _names_in_file(origin, net, build, names, state)
+    used = set()
+    for ours, parameter in net._collect_params_with_prefix().items():
+        name = in_file.get(names[ours])
+        if name is not None and np.shape(state[name]) == parameter.shape:
+            parameter.set_data(mx.nd.array(np.asarray(state[name], dtype=np.float32)))
+            used.add(name)
+    if not used:
+        raise UsageError(f"Not one entry of this checkpoint fits the network ({system}).")
+    return [name for name in state if name in used]
+
+
 def to_original(system, build, net):
     """The exact inverse of :func:`from_original`: the original's names -> float32 arrays.
 

@@ -5,6 +5,7 @@ import pickle
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mxnetseg.data import IGNORE, transforms
 from mxnetseg.data.transforms import Augmentation, Window, crop_resize, place, sample_rng
@@ -28,7 +29,9 @@ def agreement(image, mask):
 @pytest.mark.parametrize("preset", sorted(transforms.PRESETS))
 @pytest.mark.parametrize("crop", [64, (48, 96), (300, 310)])
 def test_presets(preset, crop):
-    base = {"base_size": 200} if preset == "mxnetseg" else {}
+    base = {"base_size": 200} if preset in ("mxnetseg", "sanet") else {}
+    if preset == "pmsdsen":
+        base = {"jitter": 0}  # colours tell the class here
     transform = transforms.create(preset, crop_size=crop, **base)
     image, mask = picture(cells=4)
     before = image.copy(), mask.copy()
@@ -47,7 +50,8 @@ def test_presets(preset, crop):
         assert transform(image, None, sample_rng(0, 0, index))[1] is None
         same = transform(image, mask, sample_rng(0, 0, index))
         assert np.array_equal(same[0], out) and np.array_equal(same[1], out_mask)
-    assert len(seen) > 55
+    # SANet's has 17 scales and nothing else where the picture is smaller than the crop.
+    assert len(seen) > (25 if preset == "sanet" and max(size) > 200 else 55)
     assert np.array_equal(image, before[0]) and np.array_equal(mask, before[1])
 
 
@@ -60,7 +64,7 @@ def test_crop_first_is_whole_image_resizing_then_cropping():
         whole = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         whole_mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         window = Window(height, width, -11, -23)
-        out, out_mask = crop_resize(image, mask, window, (50, 60), area=False)
+        out, out_mask = crop_resize(image, mask, window, (50, 60), how="bilinear")
         assert np.abs(out.astype(int) - whole[11:61, 23:83]).mean() < 4
         assert (out_mask == whole_mask[11:61, 23:83]).mean() > 0.9
     out, out_mask = crop_resize(image, mask, Window(120, 200, -11, -23), (50, 60))
@@ -179,6 +183,8 @@ def test_generator_is_a_pure_function():
         ("mxnetseg", {"flip": 2}, "0..1"),
         ("mxnetseg", {"jitter": -1}, "0..1"),
         ("mxnetseg", {"pad": "left"}, "Unknown value of 'pad'"),
+        ("sanet", {"resize": "linear"}, "Did you mean bilinear"),
+        ("sanet", {"balanced": 2}, "0..1"),
     ],
 )
 def test_wrong_options(preset, options, message):
@@ -190,3 +196,108 @@ def test_can_be_pickled():
     transform = transforms.create(crop_size=32)
     assert isinstance(transform, Augmentation)
     assert pickle.loads(pickle.dumps(transform)) == transform
+
+
+def test_sanet_draws_scales_in_steps():
+    draw = transforms._scale_steps
+    sizes = {draw(100, 200, (0.5, 2.1), 20, sample_rng(0, 0, i)) for i in range(400)}
+    longs = sorted(width for _, width in sizes)
+    assert longs == [int(20 * (0.5 + k / 10) + 0.5) for k in range(17)]
+    assert draw(200, 100, (1, 1), 10, sample_rng(0, 0, 0)) == (10, 5)
+
+
+def test_pmsdsen_draws_scales_by_crop_width():
+    transform = transforms.create("pmsdsen", crop_size=(256, 512))
+    assert transform.scale == (0.25, 0.5) and transform.resize == "lanczos"
+    assert transforms.create("pmsdsen", crop_size=33).scale == (0.75, 2.0)
+    assert transforms.create("pmsdsen", crop_size=33, scale=(1, 2)).scale == (1, 2)
+    draws = [transform.shrink(1024, 2048, sample_rng(0, 0, i)) for i in range(400)]
+    assert min(draws) >= 2 and max(draws) <= 4.01
+    assert np.median(draws) == pytest.approx(2 * 2**0.5, rel=0.03)  # uniform in the logarithm
+
+
+def test_presets_for_data_sets():
+    assert transforms.create("sanet", "camvid").crop_size == (720, 960)
+    assert transforms.create("pmsdsen", "camvid32").jitter == 0
+    assert transforms.create("semseg", "cityscapes").crop_size == (713, 713)
+    assert transforms.create("mxnetseg", "anything") == transforms.create("mxnetseg")
+    sizes = transforms.default_sizes
+    assert sizes("sanet", "cityscapes", 1024, 2048) == (2048, (1024, 1024))
+    assert sizes("pmsdsen", "cityscapes", 1024, 2048) == (None, (512, 1024))
+    assert sizes("semseg", "pascal_voc", 375, 500) == (None, (473, 473))
+    # CamVid comes in two sizes; only one is that of the publications.
+    assert sizes("sanet", "camvid", 720, 960) == (960, (720, 960))
+    assert sizes("sanet", "camvid", 360, 480) == (480, (360, 360))
+    assert sizes("mxnetseg", "own", 3000, 4000) == (4000, (480, 480))
+
+
+def test_lanczos_is_that_of_the_whole_image():
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (120, 200, 3)).astype(np.uint8)
+    for factor in (0.5, 2):
+        size = (int(200 * factor), int(120 * factor))
+        whole = np.array(Image.fromarray(image).resize(size, Image.LANCZOS))
+        window = Window(size[1], size[0], -12, -22)
+        out, _ = crop_resize(image, None, window, (30, 40), how="lanczos")
+        assert np.abs(out.astype(int) - whole[12:42, 22:62]).max() <= 1
+
+
+def test_image_decoded_at_a_fraction_stays_with_its_mask():
+    image, mask = picture(240, 400)
+    half = cv2.resize(image, (200, 120), interpolation=cv2.INTER_AREA)
+    transform = transforms.create("semseg", crop_size=(70, 90), scale=(0.3, 0.5), blur=0)
+    for index in range(20):
+        rng = sample_rng(0, 0, index)
+        out, out_mask = transform(half, mask, sample_rng(0, 0, index))
+        same, same_mask = transform(image, mask, rng)
+        assert agreement(out, out_mask) > 0.85
+        both = (out_mask != IGNORE) & (same_mask != IGNORE)
+        assert (out_mask == same_mask)[both].mean() > 0.9
+
+
+def test_edge_map():
+    mask = np.zeros((40, 60), np.uint8)
+    mask[:, 30:] = 1
+    edges = transforms.edge_map(mask)
+    assert edges.dtype == np.uint8 and set(np.unique(edges)) == {0, 1}
+    columns = np.flatnonzero(edges[20])
+    assert len(columns) == 4 and columns.min() >= 28 and columns.max() <= 32
+    assert not edges[:5].any() and not edges[-4:].any()
+    assert transforms.edge_map(mask, frame=0)[0].any()
+    point = np.zeros((40, 60), np.uint8)
+    point[10:30, 10:30] = IGNORE
+    assert transforms.edge_map(point).any() and not transforms.edge_map(0 * point).any()
+
+
+def test_a_mirror_image_exchanges_sides():
+    mask = np.array([[0, 1, 2, IGNORE]], np.uint8)
+    assert transforms.swap_sides(mask, [(0, 1)]).tolist() == [[1, 0, 2, IGNORE]]
+    image = np.zeros((1, 4, 3), np.uint8)
+    kwargs = dict(base_size=4, scale=(1, 1), crop_size=(1, 4), blur=0, swap=[[0, 1]])
+    flipped = transforms.create(flip=1, **kwargs)(image, mask, sample_rng(0, 0, 0))[1]
+    assert flipped.tolist() == [[IGNORE, 2, 0, 1]]
+    same = transforms.create(flip=0, **kwargs)(image, mask, sample_rng(0, 0, 0))[1]
+    assert np.array_equal(same, mask)
+
+
+def test_balanced_crops_show_rare_classes():
+    mask = np.zeros((200, 300), np.uint8)
+    mask[150:154, 260:264] = 1
+    image = np.zeros((200, 300, 3), np.uint8)
+    shown = {}
+    for balanced in (0, 1):
+        transform = transforms.create(
+            base_size=300, scale=(1, 2), crop_size=40, balanced=balanced, rotate=0
+        )
+        crops = [transform(image, mask, sample_rng(0, 0, i))[1] for i in range(100)]
+        shown[balanced] = sum((crop == 1).any() for crop in crops)
+    assert shown[0] < 20 and 35 < shown[1] < 75
+    # Every class is shown where it was drawn, also beside ignored pixels; no class: anywhere.
+    assert (
+        transforms.pixel_of_a_class(np.full((3, 3), IGNORE, np.uint8), sample_rng(0, 0, 0)) is None
+    )
+    mask[:] = IGNORE
+    mask[7, 9] = 4
+    assert transforms.pixel_of_a_class(mask, sample_rng(0, 0, 0)) == (7.5 / 200, 9.5 / 300)
+    transform = transforms.create(base_size=300, scale=(2, 2), crop_size=20, balanced=1)
+    assert all((transform(image, mask, sample_rng(0, 0, i))[1] == 4).any() for i in range(50))

@@ -7,7 +7,8 @@ authors' own code, with its parameter names.
 
 from mxnet.gluon import nn
 
-from ..nn import BatchNorm, ConvUnit, conv2d, global_pool, sequential
+from ..errors import UsageError
+from ..nn import BatchNorm, ConvUnit, concat, conv2d, global_pool, sequential
 from ..nn import activation as activation_block
 from .base import Backbone, registry
 
@@ -27,6 +28,7 @@ class Pyramid(nn.HybridBlock):
 
     def __init__(self, in_channels, channels, rates, light, act):
         super().__init__()
+        self._channels = [channels] * 4
         self.concurrent = sequential(
             *(
                 ConvUnit(in_channels, channels, 3, dilation=rate, groups=in_channels, act=act)
@@ -40,7 +42,7 @@ class Pyramid(nn.HybridBlock):
         maps = [branch(x) for branch in self.concurrent]
         if self.conv1x1 is None:
             return maps[0] + maps[1] + maps[2]
-        return self.conv1x1(F.concat(*maps, dim=1))
+        return self.conv1x1(concat(F, maps, self._channels))
 
 
 class PyramidBlock(nn.HybridBlock):
@@ -76,6 +78,11 @@ class EPRNetTrunk(Backbone):
 
     def __init__(self, light=False, activation="prelu", widths=(16, 32, 64, 128)):
         super().__init__()
+        if len(widths) != 4 or any(b % a for a, b in zip(widths, widths[1:])):
+            raise UsageError(
+                "widths must be four numbers, each a multiple of the one before it (depthwise "
+                f"convolutions widen), not {tuple(widths)}."
+            )
         self.channels = tuple(widths)
         self.conv = conv2d(3, widths[0], 3, stride=2, bias=False)
         self.bn = BatchNorm(widths[0])

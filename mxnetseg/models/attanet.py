@@ -6,7 +6,7 @@ in MXNetSeg: c3 and c4 only, prediction at the stride of c3.
 
 from mxnet.gluon import nn
 
-from ..nn import ConvUnit, FCNHead, global_pool, resize_like
+from ..nn import ConvUnit, FCNHead, concat, global_pool, resize_like
 from ..nn.attention import flatten_positions
 from .base import SegmentationModel, register
 
@@ -18,6 +18,7 @@ class AttentionFusion(nn.HybridBlock):
 
     def __init__(self, low_channels, high_channels):
         super().__init__()
+        self._channels = (high_channels, WIDTH)
         self.conv3x3_high = ConvUnit(high_channels, WIDTH, 3)
         self.conv3x3_low = ConvUnit(low_channels, WIDTH, 3)
         self.conv1x1_1 = ConvUnit(high_channels + WIDTH, WIDTH)
@@ -25,8 +26,8 @@ class AttentionFusion(nn.HybridBlock):
 
     def hybrid_forward(self, F, c3, c4):
         low = self.conv3x3_low(c3)
-        both = self.conv1x1_1(F.concat(resize_like(F, c4, low), low, dim=1))
-        weight = self.conv1x1_2(global_pool(F, both))
+        both = concat(F, [resize_like(F, c4, low), low], self._channels)
+        weight = self.conv1x1_2(global_pool(F, self.conv1x1_1(both)))
         high = F.broadcast_mul(self.conv3x3_high(c4), weight)
         return resize_like(F, high, low) + F.broadcast_mul(low, 1 - weight)
 

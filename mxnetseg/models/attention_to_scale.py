@@ -7,7 +7,7 @@ before the classifier instead of behind it.
 
 from mxnet.gluon import nn
 
-from ..nn import ConvUnit, FCNHead, conv2d, resize_like
+from ..nn import ConvUnit, FCNHead, concat, conv2d, resize_like
 from .base import SegmentationModel, register
 
 
@@ -16,13 +16,15 @@ class ScaleAttention(nn.HybridBlock):
 
     def __init__(self, in_channels, num_classes):
         super().__init__()
+        self._channels = (in_channels, in_channels)
         self.seg_head = FCNHead(in_channels, num_classes, width=256)
         self.conv3x3 = ConvUnit(2 * in_channels, 512, 3)
         self.conv1x1 = conv2d(512, 1)
 
     def hybrid_forward(self, F, full, half):
         half = resize_like(F, half, full)
-        weight = F.sigmoid(self.conv1x1(self.conv3x3(F.concat(full, half, dim=1))))
+        both = concat(F, [full, half], self._channels)
+        weight = F.sigmoid(self.conv1x1(self.conv3x3(both)))
         return F.broadcast_mul(self.seg_head(full), weight) + F.broadcast_mul(
             self.seg_head(half), 1 - weight
         )
@@ -42,11 +44,11 @@ class AttentionToScale(SegmentationModel):
     """
 
     aux_weights = (1.0, 1.0)
-    min_size = 2
     default_output_stride = 8
 
     def __init__(self, num_classes, backbone, aux=True):
         super().__init__(num_classes, backbone)
+        self.min_size = 2 * backbone.min_size
         c4 = backbone.channels[3]
         self.head = ScaleAttention(c4, num_classes)
         self.aux_head = None

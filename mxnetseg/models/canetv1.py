@@ -12,6 +12,7 @@ from ..nn import (
     FCNHead,
     GlobalFlow,
     SeparableConv,
+    concat,
     global_pool,
     pool_by,
     resize_like,
@@ -28,11 +29,12 @@ class ContextFlow(nn.HybridBlock):
     def __init__(self, in_channels, scale):
         super().__init__()
         self._scale = scale
+        self._channels = (in_channels, WIDTH)
         self.conv1 = SeparableConv(in_channels + WIDTH, WIDTH)
         self.conv2 = SeparableConv(WIDTH, WIDTH)
 
     def hybrid_forward(self, F, x, before):
-        y = pool_by(F, F.concat(x, before, dim=1), self._scale)
+        y = pool_by(F, concat(F, [x, before], self._channels), self._scale)
         return resize_like(F, self.conv2(self.conv1(y)), x)
 
 

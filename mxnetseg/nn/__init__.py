@@ -2,7 +2,7 @@
 
 from .activation import Activation, PReLU, relu
 from .attention import SelfAttention, map_of_positions
-from .concat import concat_equal
+from .concat import concat, concat_equal
 from .conv import ConvUnit, SeparableConv, activation, conv2d, pre_activated, sequential
 from .dappm import APPPM, DAPPM, PAPPM, average_pool, pooling_cascade
 from .enhancement import GlobalConv, SemanticEnhancement
@@ -43,6 +43,7 @@ __all__ = [
     "activation",
     "average_pool",
     "basic_stage",
+    "concat",
     "concat_equal",
     "conv2d",
     "global_pool",

@@ -2,6 +2,7 @@
 
 from mxnet.gluon import nn
 
+from .concat import concat
 from .conv import ConvUnit, conv2d, sequential
 
 
@@ -36,7 +37,7 @@ class SemanticEnhancement(nn.HybridBlock):
 
     def __init__(self, in_channels, channels=128, rates=(1, 2, 4, 8), full=False):
         super().__init__()
-        self._branches = len(rates)
+        self._channels = [in_channels] + [channels] * len(rates)
         for i, rate in enumerate(rates):
             branch = sequential(
                 ConvUnit(in_channels, channels),
@@ -47,5 +48,7 @@ class SemanticEnhancement(nn.HybridBlock):
         self.proj = ConvUnit(in_channels + len(rates) * channels, channels)
 
     def hybrid_forward(self, F, x):
-        branches = [getattr(self, f"branch{i + 1}")(x) for i in range(self._branches)]
-        return self.proj(F.concat(x, *branches, dim=1))
+        maps = [x]
+        for i in range(1, len(self._channels)):
+            maps.append(getattr(self, f"branch{i}")(x))
+        return self.proj(concat(F, maps, self._channels))

@@ -2,6 +2,7 @@
 
 from mxnet.gluon import nn
 
+from .concat import concat
 from .conv import ConvUnit
 from .resize import resize_like
 
@@ -63,6 +64,7 @@ class PyramidPooling(nn.HybridBlock):
     def __init__(self, in_channels, bins=(1, 2, 3, 6)):
         super().__init__()
         self._bins = bins
+        self._channels = [in_channels] + [in_channels // len(bins)] * len(bins)
         for i in range(len(bins)):
             setattr(self, f"conv{i + 1}", ConvUnit(in_channels, in_channels // len(bins)))
 
@@ -71,7 +73,7 @@ class PyramidPooling(nn.HybridBlock):
         for i, size in enumerate(self._bins):
             pooled = F.contrib.AdaptiveAvgPooling2D(x, output_size=size)
             maps.append(resize_like(F, getattr(self, f"conv{i + 1}")(pooled), x))
-        return F.concat(*maps, dim=1)
+        return concat(F, maps, self._channels)
 
 
 class ASPP(nn.HybridBlock):

@@ -51,8 +51,8 @@ class ModulatedDeformableConv(nn.HybridBlock):
 
     Zhu et al., Deformable ConvNets v2, CVPR 2019; parameter names and channel order of MXNet's
     ``ModulatedDeformableConvolution``, which has no backward on CPU in 1.9.1. This one is composed
-    from sampling and 1 x 1 convolutions, one kernel point at a time to save memory, and forward is
-    faster than the operator too.
+    from sampling and 1 x 1 convolutions, one kernel point at a time to save memory;
+    forward it takes as long as the operator.
 
     Offsets start at zero and weights at one (2 sigmoid(0)): an ordinary convolution.
 

@@ -13,6 +13,7 @@ from ..nn import (
     Activation,
     BatchNorm,
     ConvUnit,
+    concat,
     conv2d,
     global_pool,
     resize_like,
@@ -192,7 +193,8 @@ class _MLMSNet(_MLMS):
         """L2, L3, L4 -> one map of ``fused_channels`` channels."""
         if self._msf:
             maps = [getattr(self, f"msf{k}")(y) for k, y in enumerate(maps)]
-        y = F.concat(*self.levels(F, maps), dim=1)
+        channels = [self.factor * c for c in self.backbone.channels[1:]]
+        y = concat(F, self.levels(F, maps), channels)
         return y if self.mlf is None else self.mlf(y)
 
 

@@ -134,6 +134,15 @@ def test_any_backbone():
     assert net(mx.nd.zeros((1, 3, 64, 96)))[0].shape == (1, 3, 8, 12)
 
 
+def test_trains_without_multi_level_fusion_at_three_quarters():
+    """32 + 88 + 120 channels in front of a convolution: too much for MXNet's concat."""
+    net = models.create("mlmsnet", 3, backbone_options={"width": 0.75}, mlf=False, aux=False)
+    with autograd.record():
+        loss = (net(mx.nd.random.normal(shape=(2, 3, 32, 48)))[0] ** 2).mean()
+    loss.backward()
+    assert net.backbone.layer0[0][0].weight.grad().abs().max().asscalar() > 0
+
+
 def test_dropout_takes_whole_channels():
     net = models.create("mlmsnet_v2", 3)
     dropout = net.cls[0]

@@ -7,12 +7,21 @@ import pytest
 from mxnetseg import models
 
 NETWORKS = [
+    "acfnet",
+    "alignseg",
+    "attanet",
+    "attention_to_scale",
+    "canetv1",
+    "canetv2",
     "danet",
     "deeplabv3",
     "deeplabv3plus",
     "denseaspp",
+    "fapn",
+    "gffnet",
     "ladderdensenet",
     "pspnet",
+    "seenet",
     "semanticfpn",
     "swiftnetpr",
 ]

@@ -1,4 +1,4 @@
-"""Parameter counts of MXNetSeg's networks at 19 classes: trainable, without and with auxiliaries."""
+"""Trainable parameters of MXNetSeg's networks at 19 classes, without and with auxiliaries."""
 
 import numpy as np
 import pytest

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 import json
 import math
 import os
@@ -64,23 +65,10 @@ def train(experiment, contexts, out, resume=None):
     info = train_set.info
     mx.random.seed(run.seed)
     net = create_network(experiment.model, info.num_classes)
-    experiment = _with_sizes(experiment, train_set, net)
+    experiment = with_sizes(experiment, train_set, net)
     _check(net, experiment, len(contexts))
-    loader = data.Loader(
-        train_set,
-        experiment.train.batch_size,
-        data.transforms.create(
-            experiment.augment.preset,
-            crop_size=experiment.train.crop_size,
-            base_size=experiment.augment.base_size,
-            **experiment.augment.options,
-        ),
-        seed=run.seed,
-        shuffle=True,
-        last="discard",
-        workers=experiment.data.workers,
-        mode=experiment.data.worker_mode,
-    )
+    experiment = _with_class_weights(experiment, train_set)
+    loader = _loader(experiment, train_set)
     total_steps = run.epochs * len(loader)
 
     # --- weights, loss, optimiser --------------------------------------------------------------
@@ -145,7 +133,8 @@ def train(experiment, contexts, out, resume=None):
 
                 pending.append(parts)
                 if len(pending) > RUN_AHEAD:
-                    mx.nd.waitall() if len(contexts) > 1 else pending.popleft()[0].wait_to_read()
+                    for part in pending.popleft():
+                        part.wait_to_read()
                 log.step(step, epoch, rate, parts, run, bar)
                 bar.update()
                 if stop.is_set():
@@ -332,20 +321,81 @@ def create_network(model, num_classes):
     return models.create(model.name, num_classes, **model.options, **chosen)
 
 
-def _with_sizes(experiment, train_set, net):
-    """The experiment with the sizes that it leaves open taken from the first image.
+def with_sizes(experiment, train_set, net):
+    """The experiment with the sizes that it leaves open: those of the preset for these images.
 
-    The long side is the base size; the crop is the short side, at most 480, as the network has it.
+    The crop is rounded down to what the network takes.
     """
-    height, width = train_set[0].image.shape[:2]
     experiment = experiment.model_copy(deep=True)
-    if experiment.augment.base_size is None:
-        experiment.augment.base_size = max(height, width)
-    if experiment.train.crop_size is None:
-        side = min(height, width, 480)
-        side = max(side // net.size_divisor * net.size_divisor, net.min_size)
-        experiment.train.crop_size = net.fixed_size or (side, side)
+    augment, run = experiment.augment, experiment.train
+    if augment.base_size is not None and run.crop_size is not None:
+        return experiment
+    height, width = train_set[0].image.shape[:2]
+    base, crop = data.transforms.default_sizes(augment.preset, train_set.info.name, height, width)
+    if augment.base_size is None:
+        augment.base_size = base
+    if run.crop_size is None:
+        run.crop_size = net.fixed_size or tuple(
+            max(side // net.size_divisor * net.size_divisor, net.min_size) for side in crop
+        )
     return experiment
+
+
+def transform(experiment, info):
+    """The training transform of an experiment whose sizes are resolved."""
+    options = {"mirror": info.mirror, **experiment.augment.options}
+    for name, key in (("crop_size", "train.crop_size"), ("base_size", "augment.base_size")):
+        if name in options:
+            raise UsageError(f"'{name}' is no option of augment.options: use {key}.")
+    sizes = {"crop_size": experiment.train.crop_size, "base_size": experiment.augment.base_size}
+    return data.transforms.create(experiment.augment.preset, info.name, **sizes, **options)
+
+
+def _with_class_weights(experiment, train_set):
+    """The experiment with numbers for ``auto:<rule>``, so that a resumed run has the same."""
+    chosen = experiment.loss.class_weights
+    if not isinstance(chosen, str):
+        return experiment
+    experiment = experiment.model_copy(deep=True)
+    counts = _measured(train_set).counts
+    experiment.loss.class_weights = data.stats.class_weights(counts, chosen.split(":")[1])
+    return experiment
+
+
+def _measured(train_set):
+    """The class counts of the training images; the first time, that reads all of them."""
+    return data.stats.measure(train_set, progress=progress_bar("measuring"))
+
+
+def progress_bar(text):
+    """tqdm with a text, on a terminal."""
+    return functools.partial(
+        tqdm, desc=text, unit="image", leave=False, disable=not sys.stderr.isatty()
+    )
+
+
+def _loader(experiment, train_set):
+    section = experiment.data
+    sampler = None
+    if section.sampling == "rare":
+        sampler = data.stats.RareClasses(_measured(train_set).counts, section.rare_temperature)
+    if section.reduced_jpeg:
+        train_set = data.ReducedJpeg(train_set)
+    if section.cache_memory or section.cache_folder:
+        processes = section.workers if section.worker_mode == "process" else 1
+        memory = section.cache_memory * data.cache.GB / max(processes, 1)
+        train_set = data.Cached(train_set, memory, section.cache_folder)
+    return data.Loader(
+        train_set,
+        experiment.train.batch_size,
+        transform(experiment, train_set.info),
+        seed=experiment.train.seed,
+        shuffle=True,
+        last="discard",
+        workers=section.workers,
+        mode=section.worker_mode,
+        sampler=sampler,
+    )
 
 
 def _start_weights(net, model):

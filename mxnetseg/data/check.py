@@ -9,6 +9,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
+from pathlib import Path
 from typing import Dict, List, Optional
 
 import cv2
@@ -193,7 +194,7 @@ def check(name, split=None, root=None, workers=None, progress=None, **options):
         workers: threads. Default: the usable cores.
         progress: called with an iterable of futures and ``total=``, returns it wrapped
             (``tqdm.tqdm``).
-        **options: of :func:`~mxnetseg.data.create`, for ``synthetic``.
+        **options: of :func:`~mxnetseg.data.create`.
 
     Returns:
         Report
@@ -202,15 +203,14 @@ def check(name, split=None, root=None, workers=None, progress=None, **options):
         UsageError: unknown name or split, a wrong YAML.
         MXNetSegError: the folder is missing, or it holds no split at all.
     """
-    source = spec.find(name)
-    info = spec.Info(source.name, source.spec)
+    info = spec.info(name)
     workers = workers or usable_cores()
     if info.spec.generator:
         return _check_drawn(name, info, split, options)
-    if options:
-        datasets.create(name, split or "train", root, **options)  # the error says which
+    source, info = datasets.open_info(name, options)
     root = datasets.resolve_root(source, info, root)
     datasets.check_root(info, root)
+    info = datasets.with_config(info, Path(root))
     if split is not None:
         layout.check_split(info, split, root)
     known = [split] if split else layout.known_splits(info, root)
@@ -223,9 +223,10 @@ def check(name, split=None, root=None, workers=None, progress=None, **options):
     there = {part: listing for part, listing in listings.items() if listing.layout is not None}
     if not there:
         what = f"the split '{split}'" if split else "no split"
+        remedy = info.spec.prepare or "give the right folder."
+        tree = layout.expected_tree(info, root, [split] if split else None)
         raise MXNetSegError(
-            f"{root} holds {'not ' if split else ''}{what} of {info.title}; give the right "
-            f"folder.\n{layout.expected_tree(info, root, [split] if split else None)}"
+            f"{root} holds {'not ' if split else ''}{what} of {info.title}; {remedy}\n{tree}"
         )
     report = Report(
         info.title,
@@ -303,7 +304,10 @@ def _summary(split, listing, info, findings):
             )
         )
     spec_of = info.splits.get(split)
-    summary.expected = spec_of.count if spec_of else None
+    usual = spec_of.count if spec_of else None
+    summary.expected = listing.layout.counts.get(split, usual)
+    if summary.expected == summary.images + listing.excluded:
+        summary.expected = summary.images
     summary.count = _count(summary.images, summary.expected)
     if summary.expected is not None and summary.images > summary.expected:
         findings.append(
@@ -385,16 +389,27 @@ def _check_pair(pair, info):
         found.problems.append(("error", error))
     if pair.mask is None:
         return found
+    form = info.labels[pair.form]
     try:
-        content = files.read_intact(pair.mask)
-        found.problems += _ending(pair.mask, content)
-        labels = files.decode_labels(pair.mask, content)
+        paths = pair.parts or (pair.mask,)
+        parts = []
+        for path in paths:
+            content = files.read_intact(path)
+            found.problems += _ending(path, content)
+            parts.append(files.decode_labels(path, content, form))
+        labels = parts[0] if len(parts) == 1 else files.merge_labels(paths, parts)
         if image is not None:
             try:
                 files.check_sizes(pair.image, image.shape, pair.mask, labels.shape)
             except DataError as error:
                 found.problems.append(("error", error))
-        mask = files.to_classes(pair.mask, labels, info)
+        try:
+            mask = files.to_classes(pair.mask, labels, form, strict=True)
+        except DataError as error:
+            if not form.lenient:
+                raise
+            found.problems.append(("warning", error))
+            mask = files.to_classes(pair.mask, labels, form)
     except DataError as error:
         found.problems.append(("error", error))
         return found

@@ -1,12 +1,15 @@
 """Data sets: ``create`` one, ask for its length, take samples."""
 
+import json
+import os
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+import cv2
 import numpy as np
 
-from ..errors import MXNetSegError, UsageError
-from ..registry import check_options
+from ..errors import MXNetSegError
+from ..registry import check_options, unknown
 from . import files, layout, spec
 
 
@@ -35,7 +38,7 @@ class FileDataset:
         root: its root folder.
 
     Attributes:
-        info, split, root: as given.
+        info, split, root: as given, ``info`` with the colours that the files define.
         pairs: list of :class:`~mxnetseg.data.layout.Pair`.
         names: the names of the samples.
         has_masks: whether the samples have masks.
@@ -45,14 +48,16 @@ class FileDataset:
     """
 
     def __init__(self, info, split, root):
-        self.info, self.split, self.root = info, split, Path(root)
+        self.split, self.root = split, Path(root)
         check_root(info, self.root)
+        self.info = info = with_config(info, self.root)
         layout.check_split(info, split, self.root)
         listing = layout.list_split(info, split, self.root)
         if listing.layout is None:
+            remedy = info.spec.prepare or "unpack it there or choose another split."
             raise MXNetSegError(
-                f"The split '{split}' of {info.title} is not in {self.root}; unpack it there or "
-                f"choose another split.\n{layout.expected_tree(info, self.root, [split])}"
+                f"The split '{split}' of {info.title} is not in {self.root}; {remedy}\n"
+                f"{layout.expected_tree(info, self.root, [split])}"
             )
         _raise_problems(listing.problems, info, split, len(listing.pairs))
         if not listing.pairs:
@@ -73,9 +78,49 @@ class FileDataset:
         image = files.read_image(pair.image)
         if pair.mask is None:
             return Sample(image, None, pair.name)
-        mask = files.read_mask(pair.mask, self.info)
+        mask = files.read_mask(pair.parts or pair.mask, self.info, pair.form)
         files.check_sizes(pair.image, image.shape, pair.mask, mask.shape)
+        if self.info.spec.short_edge:
+            image, mask = _resized(image, mask, self.info.spec.short_edge)
         return Sample(image, mask, pair.name)
+
+
+def _resized(image, mask, short_edge):
+    """Short edge to ``short_edge``, the other one to the nearest multiple of 8."""
+    height, width = image.shape[:2]
+    long_edge = int(max(height, width) * short_edge / min(height, width) + 0.5)
+    long_edge = int(round(long_edge / 8) * 8)
+    size = (long_edge, short_edge) if height < width else (short_edge, long_edge)
+    how = cv2.INTER_AREA if short_edge < min(height, width) else cv2.INTER_LINEAR
+    image = cv2.resize(image, size, interpolation=how)
+    return image, cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def with_config(info, root):
+    """``info`` with the colours of the JSON file that Mapillary Vistas comes with."""
+    for inside in ("", *info.spec.inside):
+        for name in info.spec.config:
+            path = root / inside / name
+            if path.is_file():
+                return info.with_palette(_config_palette(info, path))
+    return info
+
+
+def _config_palette(info, path):
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        colors = [[int(v) for v in label["color"]] for label in labels]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MXNetSegError(
+            f"{path} is not the configuration of {info.title} ({error}); restore it."
+        ) from None
+    expected = int(info.known.sum())
+    if len(colors) != expected:
+        raise MXNetSegError(
+            f"{path} lists {len(colors)} labels, but {info.title} has {expected}: another version "
+            "of the data set, with other label ids. Use the labels of this version."
+        )
+    return [colors[raw] for raw in info.inverse[: info.num_classes]]
 
 
 def check_root(info, root):
@@ -114,16 +159,12 @@ def resolve_root(source, info, root=None):
     """The root folder of a data set: the argument, the YAML's own, or the default place."""
     if root is not None:
         root = Path(root).expanduser()
-        inside = root / info.folder
-        if source.home is None and inside.is_dir():
-            found = any(
-                layout.applies(lay, split, root)
-                for lay in info.spec.layouts
-                for split in info.splits
-            )
-            if not found:
+        inside = [root / name for name in info.folders if (root / name).is_dir()]
+        if source.home is None and inside:
+            parts = [split for split, facts in info.splits.items() if not facts.concat]
+            if not any(layout.find_layout(info, split, root) for split in parts):
                 raise MXNetSegError(
-                    f"{root} does not look like {info.title}; the folder {inside} may be meant."
+                    f"{root} does not look like {info.title}; the folder {inside[0]} may be meant."
                 )
         return root
     if source.home is None:
@@ -135,6 +176,40 @@ def resolve_root(source, info, root=None):
     return source.home
 
 
+def open_info(name, options):
+    """The source and the :class:`~mxnetseg.data.spec.Info` of a data set of files.
+
+    Args:
+        options: those of its YAML, and ``list`` and ``form``, which every data set takes.
+    """
+    own = {key: value for key, value in options.items() if key not in spec.LISTS}
+    source = spec.find(name, **own)
+    facts, listed, form = source.spec, options.get("list"), options.get("form")
+    if form is not None and form not in facts.forms:
+        raise unknown(f"form of the labels of {facts.title or source.name}", form, facts.forms)
+    if listed is not None:
+        paths = {"": listed} if isinstance(listed, (str, Path)) else dict(listed)
+        layouts = [
+            spec.Layout(
+                name="list",
+                image="{0}",
+                mask="{1}",
+                list=[os.path.abspath(os.path.expanduser(str(path))), str(path)],
+                splits=[split] if split else None,
+                form=form,
+            )
+            for split, path in paths.items()
+        ]
+        splits = {k: v.model_copy(update={"count": None}) for k, v in facts.splits.items()}
+        for split in [s for s in paths if s] or ([] if splits else ["train", "val", "test"]):
+            splits[split] = spec.SplitSpec(labels=layout.labels_of(splits, split))
+        facts = facts.model_copy(update={"layouts": layouts, "splits": splits})
+    elif form is not None:
+        layouts = [lay.model_copy(update={"form": form}) for lay in facts.layouts]
+        facts = facts.model_copy(update={"layouts": layouts})
+    return source, spec.Info(source.name, facts)
+
+
 def create(name, split, root=None, **options):
     """Create a data set.
 
@@ -144,7 +219,14 @@ def create(name, split, root=None, **options):
         split: ``train``, ``val`` ...
         root: the folder that holds the files. Default: the YAML's ``root`` or its own folder for
             own data, ``$MXNETSEG_DATA/<Name>``, else ``datasets/<Name>`` for the catalog.
-        **options: for ``synthetic``: ``size=(H, W)``, ``scenes``, ``seed``.
+        **options: those that the data set's YAML declares (``info.spec.options``); for every
+            data set of files besides
+
+            * ``list``: a text file with an image and its mask per line, below the root or
+              anywhere; ``{split}`` in its path stands for the split. Or a mapping split -> path.
+            * ``form``: the form of the labels, where a data set has several.
+
+            For ``synthetic``: ``size=(H, W)``, ``scenes``, ``seed``.
 
     Returns:
         A data set: ``len(ds)``, ``ds[i] -> Sample``, ``ds.info``, ``ds.names``.
@@ -153,13 +235,11 @@ def create(name, split, root=None, **options):
         UsageError: unknown name, split or option; a wrong YAML.
         MXNetSegError: missing folder, empty split, images without mask.
     """
-    source = spec.find(name)
-    info = spec.Info(source.name, source.spec)
-    if info.spec.generator == "streets":
+    drawn = spec.info(name)
+    if drawn.spec.generator == "streets":
         from .synthetic import Streets
 
-        check_options(f"data set {info.name}", Streets, options, exclude=("info", "split"))
-        return Streets(info, split, **options)
-    if options:
-        raise UsageError(f"The data set {info.name} takes no option '{sorted(options)[0]}'.")
+        check_options(f"data set {drawn.name}", Streets, options, exclude=("info", "split"))
+        return Streets(drawn, split, **options)
+    source, info = open_info(name, options)
     return FileDataset(info, split, resolve_root(source, info, root))

@@ -151,23 +151,32 @@ _TO_GREY = "save masks as 8-bit grey or palette PNG whose values are the label i
 _STRETCH = {1: 255, 2: 85, 4: 17}
 
 
-def read_labels(path):
-    """Read a mask as it is: grey values, palette indices or colours.
+def read_labels(path, form=None):
+    """Read a mask as it is: grey values, palette indices, colours or an array.
+
+    Args:
+        path: an image, or an array in a .mat, .npy or .txt file.
+        form: :class:`~mxnetseg.data.spec.Labels`: the array's name in a .mat file, and whether
+            16 bits are allowed.
 
     Returns:
-        uint8 (H, W), or (H, W, 3) RGB for a colour mask.
+        uint8 or uint16 (H, W), or uint8 (H, W, 3) RGB for a colour mask.
 
     Raises:
-        DataError: the file is missing, damaged, or has 16 bits.
+        DataError: the file is missing, damaged, or has 16 bits where 8 are enough.
     """
-    return decode_labels(path, read_intact(path))
+    return decode_labels(path, read_intact(path), form)
 
 
-def decode_labels(path, content):
+def decode_labels(path, content, form=None):
     """:func:`read_labels` of a file's content."""
+    reader = _ARRAYS.get(os.path.splitext(str(path))[1].lower())
+    if reader is not None:
+        return _as_labels(path, reader(path, content, form))
+    wide = form is not None and form.wide
     if sniff(content) == "png" and len(content) > 26:
         depth, color_type = int(content[24]), int(content[25])
-        if depth == 16:
+        if depth == 16 and not (wide and color_type == 0):
             raise DataError(path, "16-bit", "is a 16-bit mask", _TO_GREY)
         if color_type == 0:
             labels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
@@ -182,6 +191,8 @@ def decode_labels(path, content):
             if image.mode == "1":
                 return np.array(image, np.uint8)
             if image.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
+                if wide and image.mode != "F":
+                    return _as_labels(path, np.array(image))
                 raise DataError(path, "16-bit", "is not an 8-bit mask", _TO_GREY)
             labels = np.array(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, struct.error):
@@ -191,18 +202,90 @@ def decode_labels(path, content):
     return labels
 
 
+def _as_labels(path, array):
+    """An array of whatever type as labels of 8 or 16 bits; negative values become 255."""
+    array = np.asarray(array)
+    if array.ndim != 2 or array.dtype.kind not in "biuf" or not array.size:
+        raise DataError(
+            path, "unreadable", "does not hold a matrix of labels", "give one number for each pixel"
+        )
+    whole = array.astype(np.int64)
+    if array.dtype.kind == "f" and not np.array_equal(whole, array):
+        raise DataError(
+            path, "unknown label", "holds fractions", "labels are whole numbers, save them so"
+        )
+    whole[whole < 0] = IGNORE
+    top = whole.max()
+    if top > 65535:
+        raise DataError(path, "unknown label", f"has the label {top}", "labels end at 65535")
+    return whole.astype(np.uint8 if top < 256 else np.uint16)
+
+
+def _read_mat(path, content, form):
+    try:
+        import scipy.io
+    except ImportError:
+        raise MXNetSegError(
+            f"Reading {path} needs SciPy; install it (pip install scipy), or convert the labels "
+            "once with `mxnetseg prepare`."
+        ) from None
+    try:
+        found = scipy.io.loadmat(
+            io.BytesIO(content.tobytes()), squeeze_me=True, struct_as_record=False
+        )
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, struct.error) as error:
+        reason = "is not a MATLAB file before version 7.3, or is damaged"
+        raise DataError(path, "unreadable", reason, _REPLACE) from error
+    variables = {k: v for k, v in found.items() if not k.startswith("__")}
+    if form is None or form.variable is None:
+        matrices = [v for v in variables.values() if getattr(v, "ndim", 0) == 2]
+        return matrices[0] if len(matrices) == 1 else None
+    first, *fields = form.variable.split(".")
+    value = variables.get(first)
+    for field in fields:
+        value = getattr(value, field, None)
+    if value is None:
+        raise DataError(
+            path,
+            "unreadable",
+            f"holds no array {form.variable} (it has {', '.join(sorted(variables)) or 'nothing'})",
+            "use the data set's own file",
+        )
+    return value
+
+
+def _read_npy(path, content, form):
+    try:
+        return np.load(io.BytesIO(content.tobytes()), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        raise DataError(
+            path, "unreadable", "is not a NumPy array, or is damaged", _REPLACE
+        ) from None
+
+
+def _read_txt(path, content, form):
+    try:
+        return np.loadtxt(io.BytesIO(content.tobytes()), dtype=np.float64, ndmin=2)
+    except (ValueError, UnicodeDecodeError):
+        raise DataError(path, "unreadable", "is not a matrix of numbers", _REPLACE) from None
+
+
+_ARRAYS = {".mat": _read_mat, ".npy": _read_npy, ".txt": _read_txt}
+
+
 def _is_grey(labels):
     return np.array_equal(labels[..., 0], labels[..., 1]) and np.array_equal(
         labels[..., 0], labels[..., 2]
     )
 
 
-def read_mask(path, info):
+def read_mask(path, info, form=""):
     """Read a mask and apply the data set's label table.
 
     Args:
-        path: the file.
+        path: the file, or a sequence of files to be merged (:func:`merge_labels`).
         info: :class:`~mxnetseg.data.spec.Info`.
+        form: the form of its labels, of ``info.labels``.
 
     Returns:
         uint8 (H, W): classes, 255 for ignored pixels.
@@ -210,21 +293,40 @@ def read_mask(path, info):
     Raises:
         DataError: as :func:`read_labels`, or the mask holds something else than the labels.
     """
-    return to_classes(path, read_labels(path), info)
+    form = info.labels[form]
+    if isinstance(path, (str, os.PathLike)):
+        return to_classes(path, read_labels(path, form), form)
+    return to_classes(path[0], merge_labels(path, [read_labels(p, form) for p in path]), form)
 
 
-def to_classes(path, labels, info):
-    """Label values (H, W) or colours (H, W, 3) -> classes; DataError for unknown ones."""
-    if info.encoding == "color":
+def merge_labels(paths, parts):
+    """Several masks of one image as one: a pixel keeps the first value that is not 0."""
+    merged = parts[0].copy()
+    for path, part in zip(paths, parts):
+        check_sizes(paths[0], merged.shape, path, part.shape)
+        np.copyto(merged, part, where=merged == 0)
+    return merged
+
+
+def to_classes(path, labels, form, strict=False):
+    """Label values (H, W) or colours (H, W, 3) -> classes; DataError for unknown ones.
+
+    Args:
+        form: :class:`~mxnetseg.data.spec.Labels`.
+        strict: unknown labels are an error also where the data set ignores them.
+    """
+    if form.encoding == "color":
         if labels.ndim != 3:
             raise DataError(
                 path,
                 "not RGB",
-                f"is not an RGB mask, but {info.title} is colour-coded",
+                f"is not an RGB mask, but {form.title} is colour-coded",
                 "set 'encoding: index' in the data set's YAML, or use the RGB masks",
             )
-        mask = _color_lut(info)[_packed(labels)]
+        mask = _color_lut(form)[_packed(labels)]
     else:
+        if labels.ndim == 3 and form.encoding == "threshold" and _is_grey(labels):
+            labels = labels[..., 0]
         if labels.ndim == 3:
             raise DataError(
                 path,
@@ -232,10 +334,23 @@ def to_classes(path, labels, info):
                 "is an RGB mask",
                 f"{_TO_GREY}, or declare the colours ('encoding: color') in the data set's YAML",
             )
-        mask = cv2.LUT(labels, info.table)
-    if (mask == UNKNOWN).any():
-        raise _unknown_labels(path, labels, mask, info)
+        if form.encoding == "threshold" and labels.max() >= 128:
+            labels = (labels >= 128).astype(np.uint8)
+        mask = _look_up(labels, form.table)
+    unknown = mask == UNKNOWN
+    if unknown.any():
+        if strict or not form.lenient:
+            raise _unknown_labels(path, labels, mask, form)
+        mask[unknown] = IGNORE
     return mask
+
+
+def _look_up(labels, table):
+    if labels.dtype == np.uint8:
+        return cv2.LUT(np.ascontiguousarray(labels), table[:256])
+    if len(table) == 256:
+        table = np.concatenate([table, np.full(65280, UNKNOWN, np.uint8)])
+    return table[labels]
 
 
 def _packed(labels):
@@ -244,20 +359,20 @@ def _packed(labels):
     return red << 16 | green << 8 | blue
 
 
-def _color_lut(info):
-    return _packed_table(tuple(sorted(info.colors.items())), info.spec.unknown)
+def _color_lut(form):
+    return _packed_table(tuple(sorted(form.colors.items())))
 
 
 @functools.lru_cache(maxsize=4)
-def _packed_table(items, unknown):
+def _packed_table(items):
     """All 2^24 colours -> class: 16 MB, made once, 20 times faster than comparing colours."""
-    table = np.full(1 << 24, IGNORE if unknown == "ignore" else UNKNOWN, np.uint8)
+    table = np.full(1 << 24, UNKNOWN, np.uint8)
     for packed, index in items:
         table[packed] = index
     return table
 
 
-def _unknown_labels(path, labels, mask, info):
+def _unknown_labels(path, labels, mask, form):
     where = mask == UNKNOWN
     share = 100 * where.mean()
     if labels.ndim == 3:
@@ -277,7 +392,7 @@ def _unknown_labels(path, labels, mask, info):
     return DataError(
         path,
         "unknown label",
-        f"has the {text} ({share:.2g} % of the pixels), but the labels are {info.allowed()}",
+        f"has the {text} ({share:.2g} % of the pixels), but the labels are {form.allowed()}",
         remedy,
     )
 

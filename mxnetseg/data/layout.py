@@ -1,24 +1,35 @@
 """Which files make up a split: patterns and list files of :class:`~mxnetseg.data.spec.Layout`."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ..errors import MXNetSegError, UsageError
 from ..registry import unknown
 from .files import ENDINGS, DataError
-from .spec import SplitSpec
+from .spec import Layout, SplitSpec
 
-_PLACEHOLDER = re.compile(r"\{(\w+)(?::(path))?\}")
+_PLACEHOLDER = re.compile(r"\{(\w+)(?::(path|stem))?\}")
 
 
 class Pair(NamedTuple):
-    """An image, its mask (None: the split has none) and the image's path below the root."""
+    """An image and its mask.
+
+    Attributes:
+        image: path.
+        mask: path; None: the split has no masks.
+        name: the image's path below the root, with ``/``.
+        form: the form of the labels, of ``info.labels``.
+        parts: paths of all masks where an image has several, the first of which is ``mask``.
+    """
 
     image: str
     mask: Optional[str]
     name: str
+    form: str = ""
+    parts: Tuple[str, ...] = ()
 
 
 class Listing(NamedTuple):
@@ -29,12 +40,14 @@ class Listing(NamedTuple):
         problems: :class:`DataError` of what does not.
         surplus: paths of masks without an image.
         layout: the layout that was found, or None.
+        excluded: how many images were left out because the data set says so.
     """
 
     pairs: List[Pair]
     problems: List[DataError]
     surplus: List[str]
-    layout: object
+    layout: Optional[Layout]
+    excluded: int = 0
 
 
 class Pattern:
@@ -48,6 +61,8 @@ class Pattern:
     def __init__(self, text, folder):
         self.text = text.replace("{split}", folder)
         self.keys = [k for k, _ in _PLACEHOLDER.findall(self.text) if k != "ext"]
+        # How many folders below the root the files are; None: at any depth.
+        self.depth = None if ":path}" in self.text else self.text.count("/")
         first = self.text.find("{")
         self.base = self.text[: self.text.rfind("/", 0, first) + 1] if first >= 0 else ""
         regex, last = "", 0
@@ -68,17 +83,21 @@ class Pattern:
 
     def find(self, root):
         """Mapping path below ``root`` -> the text of the placeholders, sorted by path."""
-        found = {}
+        return dict(sorted(self.matches(root)))
+
+    def matches(self, root):
+        """The items of :meth:`find`, one by one."""
         top = os.path.join(root, self.base) if self.base else root
         for folder, folders, files in os.walk(top, followlinks=True):
             folders.sort()
             below = os.path.relpath(folder, root).replace(os.sep, "/")
             prefix = "" if below == "." else below + "/"
+            if self.depth is not None and prefix.count("/") >= self.depth:
+                folders.clear()
             for file in files:
                 match = self.regex.fullmatch(prefix + file)
                 if match and "/." not in "/" + prefix + file:
-                    found[prefix + file] = match.groupdict()
-        return dict(sorted(found.items()))
+                    yield prefix + file, match.groupdict()
 
     def fill(self, texts):
         """The path for these texts of the placeholders."""
@@ -95,22 +114,65 @@ def split_folder(layout, split):
     return layout.folders.get(split, split)
 
 
-def applies(layout, split, root):
-    """Whether the files of ``split`` are laid out like this below ``root``."""
-    if layout.splits is not None and split not in layout.splits:
-        return False
+class Found(NamedTuple):
+    """Where a split lies: its layout, and the folder between the root and the files."""
+
+    layout: Layout
+    inside: str
+
+
+def labels_of(splits, split):
+    """``yes``, ``none`` or ``optional``, see :class:`~mxnetseg.data.spec.SplitSpec`."""
+    return splits.get(split, SplitSpec(labels="optional" if split == "test" else "yes")).labels
+
+
+def find_layout(info, split, root):
+    """The first layout that fits, as :class:`Found`, or None.
+
+    Layouts may share folders: one whose masks are there as well comes before one with images
+    only, and that before an empty folder.
+    """
+    labelled = labels_of(info.splits, split) == "yes"
+    best, found = 0, None
+    for layout in info.spec.layouts:
+        if layout.splits is not None and split not in layout.splits:
+            continue
+        for inside in ("", *info.spec.inside):
+            base = os.path.join(str(root), inside)
+            if os.path.isdir(base):
+                rank = _fits(layout, split, base, info, labelled)
+                if rank == 3:
+                    return Found(layout, inside)
+                if rank > best:
+                    best, found = rank, Found(layout, inside)
+    return found
+
+
+def _fits(layout, split, root, info, labelled):
+    """0: not there; 1: an empty folder; 2: images; 3: images and, if it has any, masks."""
     folder = split_folder(layout, split)
     if layout.list is None:
-        return os.path.isdir(os.path.join(root, Pattern(layout.image, folder).base))
-    path = os.path.join(root, layout.list.replace("{split}", folder))
-    if not os.path.isfile(path):
-        return False
+        pattern = Pattern(layout.image, folder)
+        if not os.path.isdir(os.path.join(root, pattern.base)):
+            return 0
+        choose = _chooser(layout, split, info)
+        images = (path for path, texts in pattern.matches(root) if choose is None or choose(texts))
+        if next(images, None) is None:
+            return 1 if pattern.base else 0
+        if not labelled or layout.mask is None:
+            return 3
+        masks = Pattern(layout.mask, folder).matches(root)
+        return 2 if next(masks, None) is None else 3
+    path = _list_path(layout, folder, root)
+    if path is None:
+        return 0
     # Several layouts may share the name of the list: its first entries decide.
-    entries = _read_list(path)[:5]
-    return any(
-        os.path.isfile(os.path.join(root, _entry(layout, layout.image, folder, columns, root)))
-        for _, columns in entries
-    )
+    entries = _entries(layout, split, path)[:5]
+    if not any(_entry(layout, layout.image, folder, c, root, True) for _, c in entries):
+        return 0
+    if not labelled or layout.mask is None or layout.merge:
+        return 3
+    return 3 if any(_entry(layout, layout.mask, folder, c, root, True) for _, c in entries) else 2
 
 
 def list_split(info, split, root):
@@ -124,52 +186,109 @@ def list_split(info, split, root):
     Returns:
         Listing; problems are listed, not raised. ``layout`` is None if the split is not there.
     """
-    spec = info.spec.splits.get(split, SplitSpec(labels="optional" if split == "test" else "yes"))
-    if spec.concat:
+    spec = info.splits.get(split)
+    if spec is not None and spec.concat:
         parts = [list_split(info, part, root) for part in spec.concat]
         layout = None if any(p.layout is None for p in parts) else parts[0].layout
-        return Listing(*(sum((p[k] for p in parts), []) for k in range(3)), layout)
-    for layout in info.spec.layouts:
-        if applies(layout, split, root):
-            break
-    else:
+        lists = (sum((p[k] for p in parts), []) for k in range(3))
+        return Listing(*lists, layout, sum(p.excluded for p in parts))
+    found = find_layout(info, split, root)
+    if found is None:
         return Listing([], [], [], None)
-    folder = split_folder(layout, split)
+    layout, inside = found
+    base = os.path.join(str(root), inside) if inside else str(root)
     finder = _by_pattern if layout.list is None else _by_list
-    return finder(layout, folder, spec.labels, str(root))
+    listing = finder(info, layout, split, base)
+    pairs = [
+        pair._replace(
+            name=f"{inside}/{pair.name}" if inside else pair.name,
+            form=layout.form or (info.form_of(pair.mask) if pair.mask else ""),
+        )
+        for pair in listing.pairs
+    ]
+    return listing._replace(pairs=pairs)
 
 
-def _by_pattern(layout, folder, labels, root):
+def _stem(path):
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _chooser(layout, split, info):
+    """Whether the texts of an image's placeholders belong to ``split``, for ``frames``."""
+    if layout.divide != "frames":
+        return None
+    ranges = info.spec.frames.get(split, [])
+
+    def belongs(texts):
+        name = texts["stem"]
+        return any(len(name) == len(first) and first <= name <= last for first, last in ranges)
+
+    return belongs
+
+
+def _dealt(layout, split, info, images):
+    """The images of ``split`` where all lie together."""
+    choose = _chooser(layout, split, info)
+    if choose is not None:
+        return {path: texts for path, texts in images.items() if choose(texts)}
+    if layout.divide is None:
+        return images
+    # By a hash of the name: the same for everybody, whatever else lies in the folder.
+    order = sorted(images, key=lambda path: hashlib.sha1(_stem(path).encode()).digest())
+    folds, fold = info.spec.folds, info.spec.fold % info.spec.folds
+    there = {p for n, p in enumerate(order) if (n % folds == fold) == (split == "val")}
+    return {path: texts for path, texts in images.items() if path in there}
+
+
+def _by_pattern(info, layout, split, root):
+    folder, labels = split_folder(layout, split), labels_of(info.splits, split)
     image_pattern = Pattern(layout.image, folder)
-    excluded = set(layout.exclude)
-    images = {p: k for p, k in image_pattern.find(root).items() if p not in excluded}
+    everything = image_pattern.find(root)
+    chosen = _dealt(layout, split, info, everything)
+    left_out = {p for p in chosen if p in layout.exclude or _stem(p) in info.spec.exclude}
+    images = {p: texts for p, texts in chosen.items() if p not in left_out}
     problems = _twins(images, image_pattern.keys, root, "image")
+    unlabelled = [Pair(os.path.join(root, p), None, p) for p in images]
     if layout.mask is None or labels == "none":
-        return Listing([Pair(os.path.join(root, p), None, p) for p in images], problems, [], layout)
+        return Listing(unlabelled, problems, [], layout, len(left_out))
     pattern = Pattern(layout.mask, folder)
     masks = pattern.find(root)
     if labels == "optional" and not masks:
-        return Listing([Pair(os.path.join(root, p), None, p) for p in images], problems, [], layout)
+        return Listing(unlabelled, problems, [], layout, len(left_out))
     problems += _twins(masks, pattern.keys, root, "mask")
-    by_key = {
-        tuple(found[k] for k in pattern.keys): path for path, found in reversed(masks.items())
-    }
-    pairs, used = [], set()
+    by_key = {_key(found, pattern): path for path, found in reversed(masks.items())}
+    pairs = []
     for path, found in images.items():
-        key = tuple(found[k] for k in pattern.keys)
-        mask = by_key.get(key)
+        found = _shifted(found, layout.offset.get(split))
+        mask = by_key.get(_key(found, pattern))
         if mask is None:
             wanted = os.path.join(root, pattern.fill(found))
             problems.append(_no_mask(os.path.join(root, path), wanted))
         else:
             pairs.append(Pair(os.path.join(root, path), os.path.join(root, mask), path))
-        used.add(key)
+    offsets = {layout.offset.get(split), *layout.offset.values()}
+    used = {
+        _key(_shifted(found, offset), pattern)
+        for found in everything.values()
+        for offset in offsets
+    }
     surplus = [
         os.path.join(root, path)
         for path, found in masks.items()
-        if tuple(found[k] for k in pattern.keys) not in used
+        if _key(found, pattern) not in used
     ]
-    return Listing(pairs, problems, surplus, layout)
+    return Listing(pairs, problems, surplus, layout, len(left_out))
+
+
+def _key(texts, pattern):
+    return tuple(texts[k] for k in pattern.keys)
+
+
+def _shifted(texts, offset):
+    """The texts of an image's mask, whose number differs."""
+    if not offset or not texts["n"].isdigit():
+        return texts
+    return {**texts, "n": str(int(texts["n"]) + offset).zfill(len(texts["n"]))}
 
 
 def _twins(found, keys, root, what):
@@ -194,6 +313,15 @@ def _no_mask(image, mask):
     return DataError(image, "no mask", f"has no mask {mask}", "add the mask or remove the image")
 
 
+def _list_path(layout, folder, root):
+    """The list file of a layout, or None."""
+    for text in [layout.list] if isinstance(layout.list, str) else layout.list:
+        path = os.path.join(root, text.replace("{split}", folder))
+        if os.path.isfile(path):
+            return path
+    return None
+
+
 def _read_list(path):
     """The lines of a list file: (line number, columns)."""
     try:
@@ -204,43 +332,102 @@ def _read_list(path):
     return [(n, line.split()) for n, line in enumerate(lines, 1) if line.strip()]
 
 
+def _read_mat_list(path, variable, digits):
+    """The numbers of an array in a MATLAB file as a list with one column."""
+    try:
+        import scipy.io
+    except ImportError:
+        raise MXNetSegError(
+            f"Reading {path} needs SciPy; install it (pip install scipy), or write the numbers "
+            "into text files."
+        ) from None
+    try:
+        numbers = scipy.io.loadmat(path)[variable].ravel()
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise MXNetSegError(f"Cannot read {variable} of {path}: {error}.") from None
+    return [(n, [str(int(number)).zfill(digits)]) for n, number in enumerate(numbers, 1)]
+
+
+def _entries(layout, split, path):
+    """The entries of a layout's list that belong to ``split``: (line number, columns)."""
+    if path.endswith(".mat"):
+        variable = (layout.variable or "{split}").replace("{split}", split_folder(layout, split))
+        entries = _read_mat_list(path, variable, layout.digits)
+    else:
+        entries = _read_list(path)
+    if split in layout.lines:
+        first, last = layout.lines[split]
+        entries = entries[first - 1 : last]
+    if layout.without:
+        other = os.path.join(os.path.dirname(path), layout.without)
+        if not os.path.isfile(other):
+            raise MXNetSegError(
+                f"{path} is used without the entries of {other}, which does not exist; restore it."
+            )
+        left_out = {columns[0] for _, columns in _read_list(other)}
+        entries = [entry for entry in entries if entry[1][0] not in left_out]
+    return entries
+
+
 def _columns(pattern):
     """How many columns a pattern of a list layout needs."""
     return max([int(k) + 1 for k, _ in _PLACEHOLDER.findall(pattern) if k.isdigit()], default=0)
 
 
-def _entry(layout, pattern, folder, columns, root):
-    """The path below the root that a line of a list stands for; may be one that does not exist."""
+def _entry(layout, pattern, folder, columns, root, must_exist=False):
+    """The path below the root that a line of a list stands for.
+
+    It may be one that does not exist; then None with ``must_exist``.
+    """
 
     def fill(match):
-        key = match.group(1)
-        return folder if key == "split" else columns[int(key)] if int(key) < len(columns) else ""
+        key, how = match.groups()
+        if not key.isdigit():
+            return folder if key == "split" else match.group(0)
+        text = columns[int(key)] if int(key) < len(columns) else ""
+        return os.path.splitext(text)[0] if how == "stem" else text
 
     path = _PLACEHOLDER.sub(fill, pattern).replace("\\", "/")
+    if "{ext}" in path:
+        endings = (*ENDINGS, *(ending.upper() for ending in ENDINGS))
+        paths = [path.replace("{ext}", ending[1:]) for ending in endings]
+        path = next((p for p in paths if os.path.isfile(os.path.join(root, p))), paths[0])
     if layout.keep_parts:
-        return "/".join([p for p in path.split("/") if p][-layout.keep_parts :])
-    if not path.startswith("/"):
-        return path
-    # An absolute path of somebody else's machine: the longest end that exists here.
-    parts = [p for p in path.split("/") if p]
-    for start in range(len(parts)):
-        if os.path.exists(os.path.join(root, *parts[start:])):
-            return "/".join(parts[start:])
-    return "/".join(parts)
+        path = "/".join([p for p in path.split("/") if p][-layout.keep_parts :])
+    elif path.startswith("/"):
+        # An absolute path of somebody else's machine: the longest end that exists here.
+        parts = [p for p in path.split("/") if p]
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        path = next((p for p in ends if os.path.exists(os.path.join(root, p))), "/".join(parts))
+    if must_exist and not os.path.isfile(os.path.join(root, path)):
+        return None
+    return path
 
 
-def _by_list(layout, folder, labels, root):
-    path = os.path.join(root, layout.list.replace("{split}", folder))
-    excluded, seen = set(layout.exclude), set()
+def _parts_by_stem(layout, folder, root):
+    """For ``merge``: mapping image stem -> sorted paths of its masks below the root."""
+    pattern = Pattern(layout.mask.replace("{0:stem}", "{stem}"), folder)
+    parts: Dict[str, List[str]] = {}
+    for path, texts in pattern.find(root).items():
+        parts.setdefault(texts["stem"], []).append(path)
+    return parts
+
+
+def _by_list(info, layout, split, root):
+    folder, labels = split_folder(layout, split), labels_of(info.splits, split)
+    path = _list_path(layout, folder, root)
+    parts = _parts_by_stem(layout, folder, root) if layout.merge else {}
+    seen, excluded = set(), 0
     pairs, problems, unmasked = [], [], []
-    for number, columns in _read_list(path):
+    for number, columns in _entries(layout, split, path):
         if len(columns) < _columns(layout.image):
             problems.append(
                 DataError(path, "list", f"line {number} is too short", "give every column")
             )
             continue
         name = _entry(layout, layout.image, folder, columns, root)
-        if name in excluded:
+        if name in layout.exclude or _stem(name) in info.spec.exclude:
+            excluded += 1
             continue
         image = os.path.join(root, name)
         if name in seen:
@@ -264,11 +451,16 @@ def _by_list(layout, folder, labels, root):
         if len(columns) < _columns(layout.mask):
             unmasked.append((number, image, name))
             continue
+        if layout.merge:
+            found = [os.path.join(root, p) for p in parts.get(_stem(name), ())]
+            if found:
+                pairs.append(Pair(image, found[0], name, parts=tuple(found)))
+                continue
         mask = os.path.join(root, _entry(layout, layout.mask, folder, columns, root))
         if os.path.isfile(mask):
             pairs.append(Pair(image, mask, name))
         else:
-            problems.append(_no_mask(image, mask))
+            problems.append(_no_mask(image, _PLACEHOLDER.sub("*", mask)))
     if labels == "optional" and not pairs:
         pairs, unmasked = [Pair(image, None, name) for _, image, name in unmasked], []
     for number, image, _ in unmasked:
@@ -277,7 +469,7 @@ def _by_list(layout, folder, labels, root):
                 image, "no mask", f"has no mask in line {number} of {path}", "add a second column"
             )
         )
-    return Listing(pairs, problems, [], layout)
+    return Listing(pairs, problems, [], layout, excluded)
 
 
 def known_splits(info, root):
@@ -333,7 +525,8 @@ def _layout_tree(layout, specs, splits) -> List[str]:
         if layout.mask and specs.get(split, SplitSpec()).labels == "yes":
             paths.append(layout.mask)
         if layout.list is not None:
-            lines["  " + layout.list.replace("{split}", folder)] = None
+            text = layout.list if isinstance(layout.list, str) else layout.list[0]
+            lines["  " + text.replace("{split}", folder)] = None
             if layout.keep_parts or paths[0] == "{0}":
                 paths = []  # the list says where
         for path in paths:
@@ -344,8 +537,7 @@ def _layout_tree(layout, specs, splits) -> List[str]:
 def default_root(info):
     """The folder of a catalog entry: in ``$MXNETSEG_DATA``, else in ``datasets``."""
     base = os.environ.get("MXNETSEG_DATA")
-    if base:
-        return Path(base).expanduser() / info.folder
-    here = Path("datasets") / info.folder
-    checkout = Path(__file__).resolve().parents[2] / "datasets" / info.folder
-    return here if here.is_dir() or not checkout.is_dir() else checkout
+    checkout = Path(__file__).resolve().parents[2]
+    homes = [Path(base).expanduser()] if base else [Path("datasets"), checkout / "datasets"]
+    places = [home / folder for home in homes for folder in info.folders]
+    return next((place for place in places if place.is_dir()), places[0])

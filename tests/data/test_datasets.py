@@ -102,7 +102,7 @@ def test_root(folder, tmp_path, monkeypatch, shared):
         data.create("camvid", "val", shared / "data")
     with pytest.raises(UsageError, match="Did you mean train"):
         data.create("camvid", "trian", shared / "data/CamVid")
-    with pytest.raises(UsageError, match="takes no option 'size'"):
+    with pytest.raises(UsageError, match="Unknown option of CamVid 'size'"):
         data.create("camvid", "val", shared / "data/CamVid", size=(3, 3))
 
 
@@ -287,7 +287,7 @@ def test_colour_coded(folder):
         ("classes: [{name: a, colour: [1, 2, 3]}]\n", "'classes.0.colour' .* did you mean color"),
         ("classes: [a, a]\n", "the class 'a' is listed twice"),
         ("classes: [a]\nignore: [0]\n", "0 stands for 'a' and for 'ignore'"),
-        ("classes: [{name: a, raw: 300}]\n", "300 of 'a' is not in 0..255"),
+        ("classes: [{name: a, raw: 70000}]\n", "70000 of 'a' is not in 0..65535"),
         ("classes: []\n", "classes"),
         ("classes: [a]\ncolors: [[0, 0, 0], [1, 1, 1]]\n", "'colors' must have one entry"),
         ("classes: [a\n", "line 2 is not valid YAML"),

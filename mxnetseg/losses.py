@@ -6,13 +6,17 @@ classes last, which costs half of what enlarging and then taking the softmax ove
 The gradient is that of the formula: the mean over all valid pixels of the *whole* batch, plus the
 auxiliary terms times their weights. A batch without one valid pixel has loss 0 and gradient 0. A
 label that is neither a class nor ``IGNORE`` makes the loss NaN: it never trains silently.
+
+An output called "boundary" learns where classes meet: its target is made from the labels.
 """
 
 import math
 
 import mxnet as mx
+import numpy as np
 from mxnet import autograd, gluon
 
+from .data.transforms import edge_map
 from .errors import UsageError
 from .nn import interpolation_matrix
 from .registry import Registry, check_options
@@ -47,10 +51,7 @@ class PixelCrossEntropy(gluon.HybridBlock):
 
     def hybrid_forward(self, F, logits, label, weights=None):
         label = F.cast(F.transpose(label, axes=(1, 0, 2)), "float32")  # (H, N, W)
-        rows = interpolation_matrix(F, logits, 2, label, 0, self._align_corners)
-        columns = interpolation_matrix(F, logits, 3, label, 2, self._align_corners)
-        z = F.dot(columns, F.transpose(logits, axes=(3, 2, 0, 1)))  # (W, h, N, C)
-        z = F.dot(rows, F.transpose(z, axes=(1, 2, 0, 3)))  # (H, N, W, C)
+        z = _enlarged(F, logits, label, self._align_corners)
         valid = label != IGNORE
         index = label * valid
         loss = -F.pick(F.log_softmax(z, axis=-1), index, axis=-1) * valid
@@ -60,6 +61,32 @@ class PixelCrossEntropy(gluon.HybridBlock):
         return loss * weight, weight
 
 
+class PixelBoundary(gluon.HybridBlock):
+    """Binary cross entropy per pixel.
+
+    Logits (N, 1, h, w) and targets 0 or 1 (N, H, W) -> losses, targets and logits, all (H, N, W).
+    """
+
+    def __init__(self, align_corners=True):
+        super().__init__()
+        self._align_corners = align_corners
+
+    def hybrid_forward(self, F, logits, target):
+        target = F.cast(F.transpose(target, axes=(1, 0, 2)), "float32")
+        z = _enlarged(F, logits, target, self._align_corners)
+        z = F.reshape(z, (0, 0, 0))  # the one channel goes
+        loss = F.relu(z) - z * target + F.Activation(-F.abs(z), act_type="softrelu")
+        return loss, target, z
+
+
+def _enlarged(F, logits, like, align_corners):
+    """Logits (N, C, h, w) at the size of ``like`` (H, N, W): (H, N, W, C)."""
+    rows = interpolation_matrix(F, logits, 2, like, 0, align_corners)
+    columns = interpolation_matrix(F, logits, 3, like, 2, align_corners)
+    z = F.dot(columns, F.transpose(logits, axes=(3, 2, 0, 1)))  # (W, h, N, C)
+    return F.dot(rows, F.transpose(z, axes=(1, 2, 0, 3)))
+
+
 class Loss:
     """Sum over the outputs of weight x loss; what the trainer calls.
 
@@ -67,13 +94,24 @@ class Loss:
         num_classes, align_corners: of the network.
         output_weights: one per output, the main one first.
         class_weights: one per class, or None.
+        boundaries: positions of the outputs that are boundaries instead of classes.
     """
 
-    def __init__(self, num_classes, output_weights=(1.0,), align_corners=True, class_weights=None):
+    def __init__(
+        self,
+        num_classes,
+        output_weights=(1.0,),
+        align_corners=True,
+        class_weights=None,
+        boundaries=(),
+    ):
         self.output_weights = tuple(output_weights)
+        self.boundaries = tuple(boundaries)
         self.pixels = PixelCrossEntropy(num_classes, align_corners, class_weights)
         self.pixels.initialize()
         self.pixels.hybridize(static_alloc=True)
+        self.edge_pixels = PixelBoundary(align_corners)
+        self.edge_pixels.hybridize(static_alloc=True)
 
     def __call__(self, outputs, labels):
         """The parts of the loss on each device; their sum is the loss, their backward its gradient.
@@ -91,18 +129,53 @@ class Loss:
                 f"{len(self.output_weights)} output weights."
             )
         self.pixels.collect_params().reset_ctx([label.context for label in labels])
-        parts = [0.0] * len(labels)
+        targets = [edges(label) for label in labels] if self.boundaries else []
+        classes, borders, summands = [], [], []
         for k, output_weight in enumerate(self.output_weights):
-            terms = [self.pixels(o[k], label) for o, label in zip(outputs, labels)]
-            for i, term in enumerate(self.reduce(terms)):
-                parts[i] = parts[i] + output_weight * term
-        return parts
+            if k in self.boundaries:
+                terms = [self.edge_pixels(o[k], t) for o, t in zip(outputs, targets)]
+                borders.append(terms)
+                values = self.balanced(terms)
+            else:
+                terms = [self.pixels(o[k], label) for o, label in zip(outputs, labels)]
+                classes.append(terms)
+                values = self.reduce(terms, auxiliary=k > 0)
+            summands.append([output_weight * value for value in values])
+        if borders:
+            summands.extend(self.joint(classes[0], borders[0]))
+        return [sum(values) for values in zip(*summands)]
 
-    def reduce(self, terms):
+    def reduce(self, terms, auxiliary=False):
         """Mean over the valid pixels of all devices: [(losses, weights)] -> [scalar]."""
         with autograd.pause():
             total = over_devices(mx.nd.add_n, [weight.sum() for _, weight in terms])
         return [loss.sum() / mx.nd.maximum(t, 1e-12) for (loss, _), t in zip(terms, total)]
+
+    def balanced(self, terms):
+        """Mean over all pixels of all devices; boundaries and the rest have the same say.
+
+        With P boundary pixels among n, one of them weighs (n - P) / n, any other P / n.
+        """
+        with autograd.pause():
+            pixels = sum(target.size for _, target, _ in terms)
+            count = over_devices(mx.nd.add_n, [target.sum() for _, target, _ in terms])
+        out = []
+        for (loss, target, _), ones in zip(terms, count):
+            share = (ones / pixels).reshape((1, 1, 1))
+            weight = mx.nd.broadcast_mul(target, 1 - 2 * share)
+            out.append((loss * mx.nd.broadcast_add(weight, share)).sum() / pixels)
+        return out
+
+    def joint(self, main, boundary):
+        """Further summands, [scalar] each, from the main output and the boundary together."""
+        return []
+
+
+def edges(label):
+    """Where classes meet: labels (N, H, W) -> 1 at boundaries, else 0, made by OpenCV."""
+    masks = label.asnumpy().astype(np.uint8)
+    found = np.stack([edge_map(mask, frame=0) for mask in masks])
+    return mx.nd.array(found, ctx=label.context)
 
 
 def over_devices(function, values):
@@ -135,16 +208,17 @@ class OHEM(Loss):
         output_weights=(1.0,),
         align_corners=True,
         class_weights=None,
+        boundaries=(),
         threshold=0.7,
         min_kept=100000,
     ):
-        super().__init__(num_classes, output_weights, align_corners, class_weights)
+        super().__init__(num_classes, output_weights, align_corners, class_weights, boundaries)
         if not 0 < threshold <= 1:
             raise UsageError(f"loss.threshold is a probability, not {threshold}.")
         self.limit = -math.log(threshold)
         self.min_kept = min_kept
 
-    def reduce(self, terms):
+    def reduce(self, terms, auxiliary=False):
         with autograd.pause():
             hardness = [loss / mx.nd.maximum(weight, 1e-12) for loss, weight in terms]
             keep = [
@@ -173,6 +247,88 @@ class OHEM(Loss):
         return over_devices(limit, hardness)
 
 
+@registry.register("boundary_aware")
+class BoundaryAware(Loss):
+    """The loss of SANet and PIDNet (Xu et al., PIDNet, CVPR 2023), in four parts.
+
+    * main: the mean of l over the hard pixels, see below;
+    * auxiliary: the sum of l over *all* pixels of the batch, ignored ones included;
+    * boundary: binary cross entropy, balanced;
+    * joint: as the main part, over the pixels that the boundary output calls a boundary.
+
+    l is the cross entropy times the class weight, which weighs but is in no denominator. Hard are
+    the pixels whose class has a probability below the larger of ``threshold`` and that of
+    the pixel with number ``min_kept``, counted from 0, the hardest first.
+
+    Args:
+        edge_threshold: probability from which on the boundary output counts as a boundary.
+        joint_weight: of the fourth part.
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        output_weights=(1.0,),
+        align_corners=True,
+        class_weights=None,
+        boundaries=(),
+        threshold=0.9,
+        min_kept=131072,
+        edge_threshold=0.8,
+        joint_weight=1.0,
+    ):
+        super().__init__(num_classes, output_weights, align_corners, class_weights, boundaries)
+        for key, value in (("threshold", threshold), ("edge_threshold", edge_threshold)):
+            if not 0 < value < 1:
+                raise UsageError(f"loss.{key} is a probability, not {value}.")
+        self.limit = -math.log(threshold)
+        self.min_kept = min_kept
+        self.edge_limit = math.log(edge_threshold / (1 - edge_threshold))
+        self.joint_weight = joint_weight
+
+    def reduce(self, terms, auxiliary=False):
+        if not auxiliary:
+            return self._hard_mean(terms, [weight > 0 for _, weight in terms])
+        pixels = sum(loss.size for loss, _ in terms)
+        return [loss.sum() / pixels for loss, _ in terms]
+
+    def joint(self, main, boundary):
+        with autograd.pause():
+            valid = [
+                (weight > 0) * (logit > self.edge_limit)
+                for (_, weight), (_, _, logit) in zip(main, boundary)
+            ]
+        return [[self.joint_weight * value for value in self._hard_mean(main, valid)]]
+
+    def _hard_mean(self, terms, valid):
+        """Mean of the losses over the hard ones of the ``valid`` pixels; 0 if there are none."""
+        with autograd.pause():
+            hardness = [
+                mx.nd.where(v, loss / mx.nd.maximum(weight, 1e-12), -mx.nd.ones_like(loss))
+                for (loss, weight), v in zip(terms, valid)
+            ]
+            # an invalid label's NaN compares false and must not be lost
+            easy = [
+                mx.nd.broadcast_lesser_equal(h, limit) + (v == 0) > 0
+                for h, limit, v in zip(hardness, over_devices(self._limit, hardness), valid)
+            ]
+            total = over_devices(mx.nd.add_n, [(1 - e).sum() for e in easy])
+        return [
+            mx.nd.where(e, mx.nd.zeros_like(loss), loss).sum() / mx.nd.maximum(t, 1)
+            for (loss, _), e, t in zip(terms, easy, total)
+        ]
+
+    def _limit(self, *hardness):
+        """The hardness that a pixel must exceed; of pixels that do not count it is -1."""
+        flat = mx.nd.concat(*[h.reshape(-1) for h in hardness], dim=0)
+        easiest = mx.nd.where(flat < 0, mx.nd.ones_like(flat) * math.inf, flat).min()
+        limit = easiest
+        if flat.size > self.min_kept:
+            kth = mx.nd.topk(flat, k=self.min_kept + 1, ret_typ="value")[-1:]
+            limit = mx.nd.where(kth < 0, easiest, kth)
+        return mx.nd.minimum(limit, self.limit).reshape((1, 1, 1))
+
+
 def create(name, net, output_weights=None, **options):
     """The loss called ``name`` for a network.
 
@@ -184,7 +340,8 @@ def create(name, net, output_weights=None, **options):
         UsageError: unknown name or option; not as many weights as auxiliary outputs.
     """
     factory = registry.get(name)
-    check_options(f"loss '{name}'", factory, options)
+    ours = ("num_classes", "output_weights", "align_corners", "boundaries")
+    check_options(f"loss '{name}'", factory, options, exclude=ours)
     auxiliaries = len(net.output_names) - 1
     weights = net.aux_weights if output_weights is None else output_weights
     if output_weights is None and not auxiliaries:
@@ -194,4 +351,7 @@ def create(name, net, output_weights=None, **options):
             f"loss.aux_weights has {len(weights)} numbers, but the network has {auxiliaries} "
             f"auxiliary outputs ({', '.join(net.output_names[1:]) or 'none'})."
         )
-    return factory(net.num_classes, (1.0, *weights), net.align_corners, **options)
+    boundaries = [k for k, name in enumerate(net.output_names) if name == "boundary"]
+    return factory(
+        net.num_classes, (1.0, *weights), net.align_corners, boundaries=boundaries, **options
+    )

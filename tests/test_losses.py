@@ -6,6 +6,7 @@ import pytest
 from mxnet import autograd
 
 from mxnetseg import losses, models
+from mxnetseg.data.transforms import edge_map
 from mxnetseg.errors import UsageError
 
 CLASSES = 5
@@ -140,3 +141,119 @@ def test_wrong_use_is_explained():
         losses.create("ohem", net, treshold=0.5)
     with pytest.raises(UsageError, match="3 numbers for 5 classes"):
         losses.create("cross_entropy", net, class_weights=[1, 2, 3])
+
+
+# --- boundaries ----------------------------------------------------------------------------------
+
+
+def slow_boundary_aware(z, aux, b, y, class_weights, kept=131072, threshold=0.9):
+    """The four parts, as the formula of SANet and PIDNet says them."""
+    loss, weight, _ = slow(z, y, class_weights)
+    weighted = loss * weight
+
+    def hard_mean(valid):
+        q = np.sort(np.exp(-loss[valid]))
+        if not q.size:
+            return 0.0
+        keep = valid & (np.exp(-loss) < max(q[min(kept, q.size - 1)], threshold))
+        return weighted[keep].mean() if keep.any() else 0.0
+
+    aux_loss, aux_weight, _ = slow(aux, y, class_weights)
+    t = np.stack([edge_map(m, frame=0) for m in y]).astype(np.float64)
+    sigma = 1 / (1 + np.exp(-b[:, 0].astype(np.float64)))
+    bce = -(t * np.log(sigma) + (1 - t) * np.log(1 - sigma))
+    balance = np.where(t == 1, (t == 0).mean(), (t == 1).mean())
+    return (
+        hard_mean(y != 255),
+        (aux_loss * aux_weight).mean(),
+        (balance * bce).mean(),
+        hard_mean((y != 255) & (sigma > 0.8)),
+    )
+
+
+@pytest.fixture
+def blocks():
+    """Logits, auxiliary and boundary logits, and labels in blocks of 4 x 4 pixels."""
+    rng = np.random.RandomState(1)
+    z, aux = (rng.randn(4, CLASSES, 16, 24).astype(np.float32) * 2 for _ in range(2))
+    b = rng.randn(4, 1, 16, 24).astype(np.float32) * 2
+    y = np.kron(rng.randint(0, CLASSES, (4, 4, 6)), np.ones((4, 4))).astype(np.uint8)
+    y[0, :9] = 255
+    return z, aux, b, y
+
+
+def run_three(loss, z, aux, b, y, shares):
+    cuts = np.cumsum(shares)[:-1]
+    contexts = [mx.cpu(i) for i in range(len(shares))]
+    outputs = []
+    for parts in zip(contexts, *(np.split(v, cuts) for v in (z, aux, b))):
+        outputs.append([mx.nd.array(p, ctx=parts[0]) for p in parts[1:]])
+    labels = [mx.nd.array(p, ctx=c, dtype="uint8") for p, c in zip(np.split(y, cuts), contexts)]
+    for x in sum(outputs, []):
+        x.attach_grad()
+    with autograd.record():
+        parts = loss(outputs, labels)
+    autograd.backward(parts)
+    gradients = [np.concatenate([o[k].grad.asnumpy() for o in outputs]) for k in range(3)]
+    return sum(p.asscalar() for p in parts), gradients
+
+
+@pytest.mark.parametrize("shares", [(4,), (1, 3)])
+@pytest.mark.parametrize("kept", [100, 131072])
+def test_the_boundary_aware_loss_has_its_four_parts(blocks, kept, shares):
+    loss = losses.BoundaryAware(
+        CLASSES, (1.0, 0.4, 20.0), class_weights=WEIGHTS, boundaries=(2,), min_kept=kept
+    )
+    value, gradients = run_three(loss, *blocks, shares)
+    main, aux, edge, joint = slow_boundary_aware(*blocks, WEIGHTS, kept)
+    assert min(main, aux, edge, joint) > 0
+    assert value == pytest.approx(main + 0.4 * aux + 20 * edge + joint, rel=1e-5)
+    rng = np.random.RandomState(2)
+    for k, gradient in enumerate(gradients):  # finite differences where the hard set stays as it is
+        maps = [v.astype(np.float64) for v in blocks[:3]]
+        for _ in range(3):
+            i = tuple(rng.randint(n) for n in maps[k].shape)
+            ends = []
+            for step in (1e-4, -1e-4):
+                moved = [v.copy() for v in maps]
+                moved[k][i] += step
+                m, a, e, j = slow_boundary_aware(*moved, blocks[3], WEIGHTS, kept)
+                ends.append(m + 0.4 * a + 20 * e + j)
+            assert gradient[i] == pytest.approx((ends[0] - ends[1]) / 2e-4, rel=1e-2, abs=1e-6)
+
+
+def test_cross_entropy_gives_a_boundary_output_its_balanced_loss(blocks):
+    loss = losses.CrossEntropy(CLASSES, (1.0, 0.4, 20.0), boundaries=(2,))
+    value, _ = run_three(loss, *blocks, (2, 2))
+    z, aux, b, y = blocks
+    valid = y != 255
+    expected = slow(z, y)[0][valid].mean() + 0.4 * slow(aux, y)[0][valid].mean()
+    expected += 20 * slow_boundary_aware(*blocks, None)[2]
+    assert value == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("label", [255, 2])
+def test_the_boundary_aware_loss_without_valid_or_hard_pixels_is_finite(blocks, label):
+    z, aux, b, y = blocks
+    z = np.zeros_like(z)
+    z[:, 2] = 30
+    loss = losses.BoundaryAware(CLASSES, (1.0, 0.4, 20.0), boundaries=(2,))
+    value, gradients = run_three(loss, z, aux, b - 9, np.full_like(y, label), (4,))
+    assert np.isfinite(value)
+    assert all(np.isfinite(g).all() for g in gradients) and not gradients[0].any()
+
+
+def test_an_invalid_label_makes_the_boundary_aware_loss_not_a_number(blocks):
+    z, aux, b, y = blocks
+    y = y.copy()
+    y[3, 0, 0] = 17
+    loss = losses.BoundaryAware(CLASSES, (1.0, 0.4, 20.0), boundaries=(2,))
+    assert np.isnan(run_three(loss, z, aux, b, y, (4,))[0])
+
+
+def test_a_network_with_a_boundary_output_gets_the_boundary_loss():
+    net = models.create("sanet", CLASSES, initialize=False)
+    for name in ("cross_entropy", "ohem", "boundary_aware"):
+        assert losses.create(name, net).boundaries == (2,)
+    with pytest.raises(UsageError, match="boundaries"):
+        losses.create("ohem", net, boundaries=())

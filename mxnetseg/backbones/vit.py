@@ -264,17 +264,18 @@ class VisionTransformer(nn.HybridBlock):
 
 @registry.register("vit")
 def vit(
-    patch_size,
-    depth,
-    embed_dim,
-    hidden_size,
-    heads,
+    patch_size=16,
+    depth=12,
+    embed_dim=768,
+    hidden_size=3072,
+    heads=12,
     img_size=480,
     drop=0.1,
     layer_norm_eps=1e-6,
 ):
-    """Any size."""
-    return ViT(patch_size, depth, embed_dim, hidden_size, heads, img_size, drop, layer_norm_eps)
+    """Any size; by default that of "vit_base_16"."""
+    sizes = patch_size, depth, embed_dim, hidden_size, heads
+    return ViT(*sizes, img_size, drop, layer_norm_eps)
 
 
 def _add(name, sizes):

@@ -1,5 +1,7 @@
 """Checkpoints of hszhao/semseg: PSPNet, PSANet, and the ResNets with their ImageNet tail."""
 
+import re
+
 from .. import models
 from ..backbones.resnet_semseg import SemsegResNetClassifier
 from ..errors import UsageError
@@ -15,6 +17,14 @@ _STEM = {
     "layer0.6": "conv3",
     "layer0.7": "bn3",
 }
+
+_PYRAMID = re.compile(r"^ppm\.conv(\d+)\.(conv|bn)\.")
+
+
+def _pyramid_unit(match):
+    """A sequence of pooling, convolution and norm, counted from 0."""
+    number, part = match.groups()
+    return f"ppm.features.{int(number) - 1}.{1 if part == 'conv' else 2}."
 
 
 def _create(name, classes, layers, **options):
@@ -109,7 +119,7 @@ def original_names(net, build):
     """{our name: the original's}. The classifier has the stem's parts at the top level."""
     names = pytorch.original_names(net)
     if not isinstance(net, SemsegResNetClassifier):
-        return names
+        return {ours: _PYRAMID.sub(_pyramid_unit, theirs) for ours, theirs in names.items()}
     parts = {ours: theirs.rpartition(".") for ours, theirs in names.items()}
     return {ours: f"{_STEM.get(m, m)}.{leaf}" for ours, (m, _, leaf) in parts.items()}
 

@@ -4,57 +4,11 @@ Zhao et al., Pyramid Scene Parsing Network, CVPR 2017, arXiv 1612.01105; as in h
 differs from "pspnet", MXNetSeg's, by the backbone, the heads' width and the sizes it takes.
 """
 
-from mxnet.gluon import nn
-
 from ..errors import UsageError
-from ..nn import (
-    BatchNorm,
-    conv2d,
-    resize_like,
-    resize_to_stride,
-    sequential,
-    sequential_head,
-    unbiased_variance,
-)
+from ..nn import PyramidPooling, resize_to_stride, sequential_head, unbiased_variance
 from .base import SegmentationModel, register
 
 ZOOM_FACTORS = (1, 2, 4, 8)
-
-
-class PyramidPooling(nn.HybridBlock):
-    """(N, C, H, W) -> (N, 2C, H, W): the input, then one projected, enlarged map per bin size.
-
-    The same as ``nn.PyramidPooling``, but for the names of the parameters.
-    """
-
-    def __init__(self, in_channels, bins):
-        super().__init__()
-        if in_channels % len(bins):
-            raise UsageError(f"The number of bins must divide {in_channels}, so {bins} cannot be.")
-        channels = in_channels // len(bins)
-        self.features = sequential(
-            *(
-                sequential(
-                    _AdaptivePool(size),
-                    conv2d(in_channels, channels, bias=False),
-                    BatchNorm(channels),
-                    nn.Activation("relu"),
-                )
-                for size in bins
-            )
-        )
-
-    def hybrid_forward(self, F, x):
-        return F.concat(x, *(resize_like(F, f(x), x) for f in self.features), dim=1)
-
-
-class _AdaptivePool(nn.HybridBlock):
-    def __init__(self, size):
-        super().__init__()
-        self._size = size
-
-    def hybrid_forward(self, F, x):
-        return F.contrib.AdaptiveAvgPooling2D(x, output_size=self._size)
 
 
 class SemsegModel(SegmentationModel):
@@ -126,6 +80,8 @@ class PSPNet(SemsegModel):
     ):
         super().__init__(num_classes, backbone, zoom_factor)
         c4 = backbone.channels[3]
+        if use_ppm and c4 % len(bins):
+            raise UsageError(f"The number of bins must divide {c4}, so {bins} cannot be.")
         self.ppm = PyramidPooling(c4, bins) if use_ppm else None
         if use_ppm and 1 in bins:
             self.min_batch = max(2, self.min_batch)

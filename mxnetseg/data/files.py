@@ -230,10 +230,8 @@ def _read_mat(path, content, form):
             "once with `mxnetseg prepare`."
         ) from None
     try:
-        found = scipy.io.loadmat(
-            io.BytesIO(content.tobytes()), squeeze_me=True, struct_as_record=False
-        )
-    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, struct.error) as error:
+        found = scipy.io.loadmat(io.BytesIO(content.tobytes()), struct_as_record=False)
+    except Exception as error:  # SciPy has many
         reason = "is not a MATLAB file before version 7.3, or is damaged"
         raise DataError(path, "unreadable", reason, _REPLACE) from error
     variables = {k: v for k, v in found.items() if not k.startswith("__")}
@@ -243,6 +241,8 @@ def _read_mat(path, content, form):
     first, *fields = form.variable.split(".")
     value = variables.get(first)
     for field in fields:
+        while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+            value = value.item()  # a structure lies in a matrix of structures
         value = getattr(value, field, None)
     if value is None:
         raise DataError(

@@ -244,6 +244,10 @@ def _by_pattern(info, layout, split, root):
     folder, labels = split_folder(layout, split), labels_of(info.splits, split)
     image_pattern = Pattern(layout.image, folder)
     everything = image_pattern.find(root)
+    pattern = Pattern(layout.mask, folder) if layout.mask else None
+    masks = pattern.find(root) if pattern and labels != "none" else {}
+    if masks:  # {folder}/{stem}.png may mean a mask as well
+        everything = {p: texts for p, texts in everything.items() if p not in masks}
     chosen = _dealt(layout, split, info, everything)
     left_out = {p for p in chosen if p in layout.exclude or _stem(p) in info.spec.exclude}
     images = {p: texts for p, texts in chosen.items() if p not in left_out}
@@ -251,8 +255,6 @@ def _by_pattern(info, layout, split, root):
     unlabelled = [Pair(os.path.join(root, p), None, p) for p in images]
     if layout.mask is None or labels == "none":
         return Listing(unlabelled, problems, [], layout, len(left_out))
-    pattern = Pattern(layout.mask, folder)
-    masks = pattern.find(root)
     if labels == "optional" and not masks:
         return Listing(unlabelled, problems, [], layout, len(left_out))
     problems += _twins(masks, pattern.keys, root, "mask")

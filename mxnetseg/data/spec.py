@@ -82,8 +82,8 @@ class LabelForm(_Strict):
         encoding: ``index`` (grey or palette masks, 8 or 16 bits, or arrays in .mat, .npy and .txt
             files), ``color`` (RGB masks) or ``threshold`` (two classes; the files hold 0 and 1,
             or grey that is cut at 128).
-        first_raw: the label value of class 0, where ``raw`` is not given.
-        raw: the label values of each class, instead of those that the classes list.
+        first_raw: the label value of class 0, where none are given.
+        raw: of a form in ``forms``: the label values of each class.
         ignore: the label values (ranges as in ``raw``; for colour-coded masks: RGB triples) that
             are ignored. Default: 255, unless it is a class; for colour-coded masks none.
         unknown: what to do with a label that is neither: ``error``, or ``ignore``, which the
@@ -499,7 +499,8 @@ class Labels:
 
     def _raw(self, form, index, entry):
         """The label values of a class: (values, ranges)."""
-        raw = form.raw[index] if form.raw is not None else entry.raw
+        usual = isinstance(form, DatasetSpec)  # only this form has the values of the classes
+        raw = entry.raw if usual else form.raw[index] if form.raw is not None else None
         if raw is None:
             return [form.first_raw + index], []
         return self._split(raw if isinstance(raw, list) else [raw], entry.name)
@@ -533,10 +534,11 @@ class Labels:
             for raw in values:
                 self._check_raw(raw, name, taken)
                 table[raw] = index
-        for index, _, _, ranges in meanings:
+        for index, name, _, ranges in meanings:
             for values in ranges:
                 for raw in values:
-                    if taken.setdefault(raw, "range") == "range":
+                    if raw not in taken:
+                        taken[raw] = name
                         table[raw] = index
         if form.ignore is None and IGNORE not in taken:
             table[IGNORE] = IGNORE

@@ -192,12 +192,15 @@ def _datasets(args):
 
 
 def _models(args):
-    from . import models
+    from .models import table
 
-    for name in models.names():
-        network = models.base.registry.get(name)
-        doc = (sys.modules[network.__module__].__doc__ or "").strip().splitlines()[0]
-        print(f"{name:20s} {doc}")
+    if args.name is None:
+        rows, text = table.table(args.backbone, args.classes), table.as_text
+    elif args.backbone:
+        rows, text = [table.facts(args.name, args.backbone, args.classes)], table.as_text_of
+    else:
+        rows, text = table.table_of(args.name, args.classes), table.as_text_of
+    print(json.dumps(rows, indent=1) if args.json else text(rows))
 
 
 def _doctor(args):
@@ -280,9 +283,14 @@ def _parser():
     check.add_argument("--data-root", metavar="DIR")
     check.add_argument("--split", help="default: all")
     check.add_argument("--json", action="store_true")
+
+    networks = verbs.add_parser("models", help="list the networks, or describe one")
+    networks.add_argument("name", nargs="?", help="default: a table of all")
+    networks.add_argument("--backbone", help="default: each network's own; with a name: all")
+    networks.add_argument("--classes", type=int, default=19, help="for the parameter counts")
+    networks.add_argument("--json", action="store_true")
     for name, text in (
         ("datasets", "list the known data sets"),
-        ("models", "list the networks"),
         ("doctor", "describe this installation"),
     ):
         verbs.add_parser(name, help=text)

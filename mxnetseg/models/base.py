@@ -177,7 +177,7 @@ def create(name, num_classes, backbone=None, backbone_options=None, initialize=T
         else:
             created_with["backbone"] = backbone.name
             created_with["backbone_options"] = backbone.options
-            if _dilates(backbone.name):
+            if dilates(backbone.name):
                 created_with["output_stride"] = backbone.output_stride
     elif backbone is not None:
         raise UsageError(f"Network '{name}' has a trunk of its own and takes no backbone.")
@@ -189,23 +189,23 @@ def create(name, num_classes, backbone=None, backbone_options=None, initialize=T
     return net
 
 
-def _dilates(backbone):
+def dilates(backbone):
     """Whether the backbone's output stride can be chosen."""
     factory = backbones.registry.get(backbone)
     return "output_stride" in inspect.signature(factory).parameters
 
 
 def _create_backbone(name, network, backbone, stride, options):
-    dilates = _dilates(backbone)
+    choice = dilates(backbone)
     if stride is None:
-        stride = network.default_output_stride if dilates else None
+        stride = network.default_output_stride if choice else None
         return backbones.create(backbone, stride, **options)
     if stride not in network.output_strides:
         raise UsageError(
             f"Network '{name}' permits output_stride "
             f"{', '.join(map(str, sorted(network.output_strides)))}, not {stride}."
         )
-    if dilates:
+    if choice:
         return backbones.create(backbone, stride, **options)
     backbone = backbones.create(backbone, **options)
     if stride != backbone.output_stride:

@@ -24,6 +24,7 @@ KEYS = {
     "data": "data.name",
     "data_root": "data.root",
     "workers": "data.workers",
+    "preset": "augment.preset",
     "base": "augment.base_size",
     "crop": "train.crop_size",
     "batch_size": "train.batch_size",
@@ -183,6 +184,42 @@ def _check(args):
     return 0 if report.ok else 1
 
 
+def _stats(args):
+    from . import data
+    from .engine.trainer import progress_bar
+
+    dataset = data.create(args.data, args.split, args.data_root)
+    found = data.stats.measure(dataset, progress=progress_bar("measuring"), cache=not args.no_cache)
+    print(json.dumps(found.as_dict(), indent=1) if args.json else found.as_text())
+    return 0
+
+
+def _browse(args):
+    from . import config, data
+    from .engine import files, trainer
+
+    flags = {**_flags(args), "data.name": args.dataset}
+    experiment = config.build(flags, file=args.config)
+    section = experiment.data
+    split = args.split or section.train_split
+    dataset = data.create(section.name, split, section.root, **section.options)
+    transform = None
+    if args.augmented:
+        net = trainer.create_network(experiment.model, dataset.info.num_classes)
+        experiment = trainer.with_sizes(experiment, dataset, net)
+        transform = trainer.transform(experiment, dataset.info)
+    out = Path(args.out) if args.out else home() / "runs" / "browse" / _stamp()
+    pages = data.browse.sheets(
+        dataset, args.count, args.columns, args.cell, transform, experiment.train.seed, args.epoch
+    )
+    stem = f"{dataset.info.name}_{split}{'_augmented' if args.augmented else ''}"
+    for number, page in enumerate(pages, 1):
+        path = out / f"{stem}_{number:02d}.png"
+        files.write(path, files.png(page))
+        print(path)
+    return 0
+
+
 def _datasets(args):
     from . import data
 
@@ -216,6 +253,8 @@ VERBS = {
     "eval": _eval,
     "predict": _predict,
     "check": _check,
+    "stats": _stats,
+    "browse": _browse,
     "datasets": _datasets,
     "models": _models,
     "doctor": _doctor,
@@ -284,6 +323,27 @@ def _parser():
     check.add_argument("--split", help="default: all")
     check.add_argument("--json", action="store_true")
 
+    stats = verbs.add_parser("stats", help="mean, std, class frequencies and weights of a data set")
+    stats.add_argument("--data", metavar="NAME", default="synthetic")
+    stats.add_argument("--data-root", metavar="DIR")
+    stats.add_argument("--split", default="train")
+    stats.add_argument("--json", action="store_true")
+    stats.add_argument("--no-cache", action="store_true", help="read every file again")
+
+    browse = verbs.add_parser("browse", help="pictures of images with their masks")
+    browse.add_argument("dataset", help="a data set's name, a folder or a YAML file")
+    browse.add_argument("--out", "-o", metavar="DIR")
+    browse.add_argument("--split", help="default: the training split")
+    browse.add_argument("--augmented", action="store_true", help="as training sees them")
+    browse.add_argument("--count", type=int, default=12, help="pictures in all")
+    browse.add_argument("--columns", type=int, default=3)
+    browse.add_argument("--cell", type=int, default=320, help="width of a picture in pixels")
+    augmented = browse.add_argument_group("with --augmented")
+    augmented.add_argument("--epoch", type=int, default=0)
+    augmented.add_argument("--preset", choices=("mxnetseg", "semseg", "sanet", "pmsdsen"))
+    _sizes(augmented)
+    _source(browse)
+
     networks = verbs.add_parser("models", help="list the networks, or describe one")
     networks.add_argument("name", nargs="?", help="default: a table of all")
     networks.add_argument("--backbone", help="default: each network's own; with a name: all")
@@ -310,9 +370,21 @@ def _protocol(parser):
     parser.add_argument("--flip", action="store_true", default=None, help="mirrored images too")
 
 
-def _experiment(parser):
+def _source(parser):
     parser.add_argument("--config", metavar="FILE")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--data-root", metavar="DIR")
+    parser.add_argument("--seed", type=int)
+
+
+def _sizes(parser):
+    parser.add_argument("--crop", nargs="+", type=int, help="a side, or height and width")
+    parser.add_argument("--base", type=int, help="long side at scale 1")
+
+
+def _experiment(parser):
+    _source(parser)
+    _sizes(parser)
     parser.add_argument("--print-config", action="store_true")
     parser.add_argument("--model")
     parser.add_argument("--backbone")
@@ -320,15 +392,11 @@ def _experiment(parser):
     parser.add_argument("--aux", action="store_const", const=True)
     parser.add_argument("--no-aux", dest="aux", action="store_const", const=False)
     parser.add_argument("--data", metavar="NAME", help="a data set's name, a folder or a YAML file")
-    parser.add_argument("--data-root", metavar="DIR")
     parser.add_argument("--workers", type=int)
-    parser.add_argument("--crop", nargs="+", type=int, help="a side, or height and width")
-    parser.add_argument("--base", type=int, help="long side at scale 1")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--lr", type=float)
     parser.add_argument("--wd", type=float)
-    parser.add_argument("--seed", type=int)
     parser.add_argument("--log-interval", type=int)
     parser.add_argument("--no-val", action="store_true", help="no validation while training")
 
@@ -337,12 +405,11 @@ def _flags(args):
     """{dotted key: value} of the flags that were given; --set has the last word."""
     from . import config
 
-    given = {
-        key: getattr(args, flag) for flag, key in KEYS.items() if getattr(args, flag) is not None
-    }
+    given = {key: getattr(args, flag, None) for flag, key in KEYS.items()}
+    given = {key: value for key, value in given.items() if value is not None}
     if "train.crop_size" in given:
         given["train.crop_size"] = _size(args.crop)
-    if args.no_val:
+    if getattr(args, "no_val", False):
         given["train.validate_every"] = 0
     return {**given, **config.overrides(args.set)}
 

@@ -11,6 +11,7 @@ from .errors import UsageError
 from .registry import unknown
 
 Size = Union[int, Tuple[int, int]]
+CLASS_WEIGHT_RULES = ("auto:median", "auto:enet", "auto:inverse_log")
 
 
 class Section(pydantic.BaseModel):
@@ -45,6 +46,19 @@ class Data(Section):
     options: Dict[str, Any] = Field({}, description="further options of the data set")
     workers: int = Field(2, ge=0)
     worker_mode: Literal["thread", "process"] = "thread"
+    cache_memory: float = Field(0.0, ge=0, description="GB of decoded training images to keep")
+    cache_folder: Optional[str] = Field(
+        None, description="where decoded training images are kept on disk, uncompressed"
+    )
+    reduced_jpeg: bool = Field(
+        False, description="decode JPEG at 1/2, 1/4 or 1/8 where training shrinks it by as much"
+    )
+    sampling: Literal["uniform", "rare"] = Field(
+        "uniform", description="rare: images with rare classes come more often"
+    )
+    rare_temperature: float = Field(
+        0.01, gt=0, description="of sampling: rare; the smaller, the rarer the preferred classes"
+    )
 
 
 class Augment(Section):
@@ -96,8 +110,18 @@ class Loss(Section):
 
     name: str = "cross_entropy"
     aux_weights: Optional[List[float]] = Field(None, description="None: the network's own")
-    class_weights: Optional[List[float]] = None
+    class_weights: Optional[Union[List[float], str]] = Field(
+        None, description="one number per class, or auto:median, auto:enet, auto:inverse_log"
+    )
     options: Dict[str, Any] = Field({}, description="further options of the loss: threshold ...")
+
+    @pydantic.field_validator("class_weights")
+    @classmethod
+    def _known_rule(cls, value):
+        if isinstance(value, str) and value not in CLASS_WEIGHT_RULES:
+            rules = ", ".join(CLASS_WEIGHT_RULES)
+            raise ValueError(f"it is a list with one number per class, or one of {rules}")
+        return value
 
 
 class Eval(Section):
@@ -225,9 +249,8 @@ def _explain(problem):
         return UsageError(
             f"'{key}' is a section with keys ({', '.join(_fields(path))}), not a value."
         )
-    return UsageError(
-        f"{key} cannot be {given!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}."
-    )
+    message = problem["msg"].replace("Value error, ", "")
+    return UsageError(f"{key} cannot be {given!r}: {message[0].lower()}{message[1:]}.")
 
 
 def _fields(path):

@@ -57,3 +57,10 @@ def test_a_file_that_is_no_configuration(tmp_path, text):
         config.build(file=file)
     with pytest.raises(UsageError, match="cannot be read"):
         config.build(file=tmp_path / "none.yaml")
+
+
+def test_class_weights_are_numbers_or_a_rule():
+    for value in ("auto:enet", "auto:median", "auto:inverse_log", [1.0, 2.0], None):
+        assert config.build({"loss.class_weights": value}).loss.class_weights == value
+    with pytest.raises(UsageError, match="one of auto:median, auto:enet"):
+        config.build({"loss.class_weights": "auto:ennet"})

@@ -1,6 +1,7 @@
 """Data sets, transforms and the loader. NumPy only: nothing here needs MXNet arrays."""
 
-from . import check, transforms
+from . import browse, cache, check, stats, transforms
+from .cache import Cached, ReducedJpeg
 from .datasets import FileDataset, Sample, create
 from .files import DataError, read_image, read_mask
 from .loader import Batch, Loader
@@ -10,11 +11,15 @@ from .spec import IGNORE, Info, info, names
 __all__ = [
     "IGNORE",
     "Batch",
+    "Cached",
     "DataError",
     "FileDataset",
     "Info",
     "Loader",
+    "ReducedJpeg",
     "Sample",
+    "browse",
+    "cache",
     "check",
     "colorize",
     "create",
@@ -22,6 +27,7 @@ __all__ = [
     "names",
     "read_image",
     "read_mask",
+    "stats",
     "transforms",
     "voc_palette",
     "write_palette_png",

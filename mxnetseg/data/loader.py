@@ -7,6 +7,7 @@ speed.
 import collections
 import concurrent.futures
 import contextlib
+import functools
 import multiprocessing
 import signal
 import threading
@@ -39,18 +40,27 @@ class Batch(NamedTuple):
 def load_sample(dataset, transform, seed, epoch, index):
     """Sample ``index`` of ``dataset`` as it is in ``epoch``: image, mask, name.
 
+    An index beyond the data set's length is a repetition: the same picture, transformed anew.
+
     Raises:
         MXNetSegError: whatever went wrong, with the sample's name.
     """
+    place = index % len(dataset)
     try:
-        image, mask, name = dataset[index]
-        if transform is not None:
-            image, mask = transform(image, mask, sample_rng(seed, epoch, index))
+        if transform is None:
+            image, mask, name = dataset[place]
+            return image, mask, name
+        rng = functools.partial(sample_rng, seed, epoch, index)
+        if hasattr(dataset, "reduced") and hasattr(transform, "shrink"):
+            image, mask, name = dataset.reduced(place, lambda h, w: transform.shrink(h, w, rng()))
+        else:
+            image, mask, name = dataset[place]
+        image, mask = transform(image, mask, rng())
         return image, mask, name
     except MXNetSegError:
         raise  # names the file already
     except Exception as error:
-        name = dataset.names[index]
+        name = dataset.names[place]
         raise MXNetSegError(f"Cannot prepare {name}: {type(error).__name__}: {error}.") from error
 
 
@@ -80,6 +90,8 @@ class Loader:
         transform: ``transform(image, mask, rng) -> image, mask``; None: samples as they are.
         seed: of order and transforms, not negative.
         shuffle: a new order each epoch.
+        sampler: draws the order instead: ``sampler.order(rng)`` -> sample numbers, as many as
+            the data set has (:class:`~mxnetseg.data.stats.RareClasses`).
         last: an incomplete last batch: ``discard`` or ``keep``.
         workers: number of threads or processes, 0: load in the caller's thread.
             Default: the usable cores, at most 4.
@@ -105,6 +117,7 @@ class Loader:
         mode="thread",
         start=(0, 0),
         prefetch=None,
+        sampler=None,
     ):
         for name, value, allowed in (
             ("mode", mode, ("thread", "process")),
@@ -119,7 +132,7 @@ class Loader:
         self.workers = min(4, usable_cores()) if workers is None else int(workers)
         if self.workers < 0:
             raise UsageError(f"The number of workers {workers} must not be negative.")
-        self.mode = mode
+        self.mode, self.sampler = mode, sampler
         ahead = -(-2 * self.workers // self.batch_size) + 1
         self.prefetch = max(1, ahead if prefetch is None else int(prefetch))
         self._next = (int(start[0]), int(start[1]))
@@ -139,7 +152,9 @@ class Loader:
     def order(self, epoch):
         """The sample indices of an epoch's batches: a list of lists."""
         indices = np.arange(len(self.dataset))
-        if self.shuffle:
+        if self.sampler is not None:
+            indices = self.sampler.order(order_rng(self.seed, epoch))
+        elif self.shuffle:
             indices = order_rng(self.seed, epoch).permutation(len(self.dataset))
         size = self.batch_size
         return [indices[k * size : (k + 1) * size].tolist() for k in range(len(self))]

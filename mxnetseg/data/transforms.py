@@ -10,7 +10,6 @@ the source rectangle of the window is taken. This costs 3 ms where whole-image r
 """
 
 import dataclasses
-import functools
 import math
 from typing import NamedTuple, Optional, Tuple
 
@@ -206,17 +205,13 @@ def flip(image, mask):
     return cv2.flip(image, 1), None if mask is None else cv2.flip(mask, 1)
 
 
-def swap_sides(mask, pairs):
-    """Exchange the classes of each pair: in a mirror a left shoe is a right shoe."""
-    return cv2.LUT(mask, _swap_table(tuple(tuple(pair) for pair in pairs)))
+def swap_sides(mask, mirror):
+    """The classes of a mirrored mask: in a mirror a left shoe is a right shoe.
 
-
-@functools.lru_cache(maxsize=8)
-def _swap_table(pairs):
-    table = np.arange(256, dtype=np.uint8)
-    for left, right in pairs:
-        table[left], table[right] = right, left
-    return table
+    Args:
+        mirror: 256 numbers, class -> class (``info.mirror`` of a data set).
+    """
+    return cv2.LUT(mask, np.asarray(mirror, np.uint8))
 
 
 def edge_map(mask, frame=6, width=4):
@@ -322,7 +317,8 @@ class Augmentation:
             from those in the picture, each alike often; else it lies anywhere.
         pad: ``corner`` (bottom and right) or ``centre`` (all sides).
         fill: RGB of the padding.
-        swap: pairs of classes that a mirror image exchanges, for instance left and right shoe.
+        mirror: class -> class in a mirrored image, 256 numbers (``info.mirror``), or None where
+            mirroring changes no class.
     """
 
     crop_size: Tuple[int, int]
@@ -340,7 +336,7 @@ class Augmentation:
     balanced: float = 0.0
     pad: str = "corner"
     fill: Tuple[int, int, int] = MEAN_PIXEL
-    swap: Tuple[Tuple[int, int], ...] = ()
+    mirror: Optional[Tuple[int, ...]] = None
 
     def __post_init__(self):
         if min(self.crop_size) < 1:
@@ -391,8 +387,8 @@ class Augmentation:
             image = self._inside(image, inside, lambda part: jitter(part, *map(float, factors)))
         if self.flip and rng.random() < self.flip:
             image, mask = self._flip(image, mask, inside)
-            if self.swap and mask is not None:
-                mask = swap_sides(mask, self.swap)
+            if self.mirror is not None and mask is not None:
+                mask = swap_sides(mask, self.mirror)
         return image, mask
 
     def _extent(self, window):
@@ -559,7 +555,8 @@ def create(preset="mxnetseg", dataset=None, **options):
     for name in ("scale", "blur_sigma", "fill"):
         if chosen.get(name) is not None:
             chosen[name] = tuple(chosen[name])
-    chosen["swap"] = tuple(tuple(pair) for pair in chosen.get("swap") or ())
+    if chosen.get("mirror") is not None:
+        chosen["mirror"] = tuple(int(c) for c in chosen["mirror"])
     for name, allowed in (
         ("pad", ("corner", "centre")),
         ("scale_rule", tuple(_SCALES)),

@@ -271,9 +271,10 @@ def test_edge_map():
 
 def test_a_mirror_image_exchanges_sides():
     mask = np.array([[0, 1, 2, IGNORE]], np.uint8)
-    assert transforms.swap_sides(mask, [(0, 1)]).tolist() == [[1, 0, 2, IGNORE]]
+    mirror = [1, 0, *range(2, 256)]
+    assert transforms.swap_sides(mask, mirror).tolist() == [[1, 0, 2, IGNORE]]
     image = np.zeros((1, 4, 3), np.uint8)
-    kwargs = dict(base_size=4, scale=(1, 1), crop_size=(1, 4), blur=0, swap=[[0, 1]])
+    kwargs = dict(base_size=4, scale=(1, 1), crop_size=(1, 4), blur=0, mirror=mirror)
     flipped = transforms.create(flip=1, **kwargs)(image, mask, sample_rng(0, 0, 0))[1]
     assert flipped.tolist() == [[IGNORE, 2, 0, 1]]
     same = transforms.create(flip=0, **kwargs)(image, mask, sample_rng(0, 0, 0))[1]

@@ -1,0 +1,118 @@
+"""Contact sheets: images beside their coloured masks, raw or as training sees them."""
+
+import cv2
+import numpy as np
+
+from ..errors import UsageError
+from .loader import load_sample
+from .palette import colorize
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_INK, _PAPER = (30, 30, 30), (255, 255, 255)
+_GAP, _LINE = 6, 18
+
+
+def sheets(dataset, count=12, columns=3, cell=320, transform=None, seed=0, epoch=0):
+    """Draw pictures of a data set, page by page.
+
+    The samples are spread evenly over the split; a page shows four rows of them.
+
+    Args:
+        dataset: of :func:`~mxnetseg.data.create`.
+        count: samples in all.
+        columns: samples side by side.
+        cell: width of an image in pixels.
+        transform: a training transform; None: the images as they are.
+        seed, epoch: of the transform.
+
+    Yields:
+        uint8 (H, W, 3), RGB.
+    """
+    if count < 1 or columns < 1 or cell < 16:
+        raise UsageError("A contact sheet needs at least one image, a column, and 16 pixels.")
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round())
+    per_page = columns * 4
+    for start in range(0, len(chosen), per_page):
+        cells, seen = [], np.zeros(256, np.int64)
+        for index in chosen[start : start + per_page].astype(int).tolist():
+            image, mask, name = load_sample(dataset, transform, seed, epoch, index)
+            cells.append(_cell(image, mask, name, dataset.info, cell))
+            if mask is not None:
+                seen += np.bincount(mask.ravel(), minlength=256)
+        yield _page(cells, min(columns, len(cells)), seen, dataset.info)
+
+
+def _cell(image, mask, name, info, width):
+    """An image, its mask beside it, the name below."""
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    how = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
+    parts = [cv2.resize(_as_rgb(image), (width, height), interpolation=how)]
+    if mask is not None:
+        small = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        parts.append(colorize(small, info.palette, info.void_color))
+    picture = np.concatenate(parts, axis=1)
+    text = _fit(name, picture.shape[1] - 4)
+    caption = np.full((_LINE, picture.shape[1], 3), _PAPER, np.uint8)
+    cv2.putText(caption, text, (2, _LINE - 5), _FONT, 0.4, _INK, 1, cv2.LINE_AA)
+    return np.concatenate([picture, caption])
+
+
+def _as_rgb(image):
+    """Any channels and depth -> uint8 (H, W, 3) to look at: the first three channels."""
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        image = ((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[2] < 3:
+        image = np.repeat(image[..., :1], 3, axis=2)
+    return np.ascontiguousarray(image[..., :3])
+
+
+def _fit(text, width):
+    """The end of a name that fits into ``width`` pixels."""
+    text = text.encode("ascii", "replace").decode("ascii")
+    if cv2.getTextSize(text, _FONT, 0.4, 1)[0][0] <= width:
+        return text
+    while len(text) > 1 and cv2.getTextSize("..." + text, _FONT, 0.4, 1)[0][0] > width:
+        text = text[1:]
+    return "..." + text
+
+
+def _page(cells, columns, seen, info):
+    """Cells in rows, and the colours of the classes that were seen below."""
+    width = max(c.shape[1] for c in cells)
+    rows = [cells[k : k + columns] for k in range(0, len(cells), columns)]
+    page = []
+    for row in rows:
+        height = max(c.shape[0] for c in row)
+        line = np.full((height + _GAP, columns * (width + _GAP) + _GAP, 3), _PAPER, np.uint8)
+        for k, c in enumerate(row):
+            left = _GAP + k * (width + _GAP)
+            line[_GAP : _GAP + c.shape[0], left : left + c.shape[1]] = c
+        page.append(line)
+    page.append(_legend(seen, info, page[0].shape[1]))
+    return np.concatenate(page)
+
+
+def _legend(seen, info, width):
+    """A coloured square and a name for each class that was seen, and for ignored pixels."""
+    entries = [
+        (name.split(",")[0].split(";")[0], tuple(int(v) for v in info.palette[c]))
+        for c, name in enumerate(info.classes)
+        if seen[c]
+    ]
+    if seen[info.ignore_label]:
+        entries.append(("(ignored)", tuple(int(v) for v in info.void_color)))
+    cell = 170
+    columns = max(1, (width - _GAP) // cell)
+    rows = -(-len(entries) // columns)
+    panel = np.full((rows * (_LINE + 2) + 2 * _GAP, width, 3), _PAPER, np.uint8)
+    for number, (name, color) in enumerate(entries):
+        row, column = divmod(number, columns)
+        left, top = _GAP + column * cell, _GAP + row * (_LINE + 2)
+        cv2.rectangle(panel, (left, top), (left + 14, top + 14), color, cv2.FILLED)
+        cv2.rectangle(panel, (left, top), (left + 14, top + 14), _INK, 1)
+        text = name.encode("ascii", "replace").decode("ascii")[:22]
+        cv2.putText(panel, text, (left + 20, top + 12), _FONT, 0.42, _INK, 1, cv2.LINE_AA)
+    return panel

@@ -65,6 +65,7 @@ def describe(net, info, **more):
         "scales": [float(v) for v in info.scales],
         "input": {
             "size_divisor": net.size_divisor,
+            "size_remainder": net.size_remainder,
             "min_size": net.min_size,
             "fixed_size": net.fixed_size,
         },

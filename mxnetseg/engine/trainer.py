@@ -335,9 +335,7 @@ def with_sizes(experiment, train_set, net):
     if augment.base_size is None:
         augment.base_size = base
     if run.crop_size is None:
-        run.crop_size = net.fixed_size or tuple(
-            max(side // net.size_divisor * net.size_divisor, net.min_size) for side in crop
-        )
+        run.crop_size = net.size_within(*crop)
     return experiment
 
 

@@ -113,6 +113,14 @@ class SegmentationModel(TwoGraphBlock):
         d, r = self.size_divisor, self.size_remainder
         return tuple(-(-(max(v, self.min_size) - r) // d) * d + r for v in (height, width))
 
+    def size_within(self, height, width):
+        """The largest size the network takes within (height, width); its smallest if none fits."""
+        if self.fixed_size:
+            return self.fixed_size
+        d, r = self.size_divisor, self.size_remainder
+        smallest = self.valid_size(1, 1)
+        return tuple(max((v - r) // d * d + r, s) for v, s in zip((height, width), smallest))
+
     def check_size(self, height, width):
         """Raise UsageError, with the right size, if the network cannot take (height, width)."""
         good = self.valid_size(height, width)

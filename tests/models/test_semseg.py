@@ -7,6 +7,8 @@ from mxnet import autograd
 from mxnet.gluon import nn
 
 from mxnetseg import backbones, convert, models
+from mxnetseg.backbones import pretrained
+from mxnetseg.backbones.resnet_semseg import SemsegResNetClassifier
 from mxnetseg.errors import UsageError
 from mxnetseg.models.psanet import PointwiseAttention, full_mask, spread
 
@@ -184,6 +186,24 @@ def test_impossible_sizes(make, size, proposal):
         net(mx.nd.zeros((1, 3, *size)))
     height, width = map(int, proposal.split("x"))
     assert net(mx.nd.zeros((1, 3, height, width)))[0].shape == (1, 3, height, width)
+
+
+def test_crops_are_rounded_to_possible_sizes():
+    assert models.create("pspnet_semseg", 3, backbone="resnet18").size_within(480, 7) == (473, 9)
+    assert _psanet().size_within(473, 713) == (465, 705)
+    assert _psanet(compact=True, mask_size=(5, 7)).size_within(473, 713) == (65, 97)
+
+
+def test_an_imagenet_file_starts_a_backbone(tmp_path):
+    net = SemsegResNetClassifier(50, num_classes=3)
+    net.initialize()
+    file = str(tmp_path / "resnet50.params")
+    net.save_parameters(file)
+    backbone = backbones.create("resnet50_semseg", 8)
+    backbone.initialize()
+    pretrained.load(backbone, file)
+    ours, theirs = (b.layer0[6].weight.data().asnumpy() for b in (backbone, net.backbone))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["pspnet_semseg", "psanet"])

@@ -8,6 +8,7 @@ import ctypes
 import glob
 import importlib.util
 import os
+import re
 import sys
 
 from .errors import MXNetSegError, UsageError
@@ -213,12 +214,12 @@ def contexts(spec=None):
         return [mx.gpu(0)] if num_gpus() and _card_problem(0) is None else [mx.cpu()]
     found = []
     for i, item in enumerate(spec if isinstance(spec, (list, tuple)) else [spec]):
-        word = str(item).lower()
-        if word.startswith("cpu"):
+        match = re.fullmatch(r"(cpu)(?:\(\d+\))?|(?:gpu)?\(?(\d+)\)?", str(item).lower())
+        if match and match.group(1):
             # one id per entry: Gluon keeps one copy of the parameters per distinct context
             found.append(mx.cpu(i))
-        elif word.replace("gpu", "").strip("()").isdigit():
-            found.append(_gpu(int(word.replace("gpu", "").strip("()"))))
+        elif match:
+            found.append(_gpu(int(match.group(2))))
         else:
             raise UsageError(f"'{item}' is no device. Use GPU numbers (--ctx 0 1) or --ctx cpu.")
     if len(set(found)) != len(found):

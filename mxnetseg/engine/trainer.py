@@ -94,9 +94,14 @@ def train(experiment, contexts, out, resume=None):
     optimizer = Optimizer(net, optim, contexts)
 
     # --- where the run stands ------------------------------------------------------------------
-    step, best = 0, None
+    step, finished, best = 0, 0, None  # finished: epochs, with their validation
     if resume:
-        step, best = resume.meta["progress"]["step"], resume.meta["progress"]["best"]
+        step, finished, best = (resume.meta["progress"][k] for k in ("step", "epochs", "best"))
+        if not 0 <= step - finished * len(loader) <= len(loader):
+            raise UsageError(
+                f"{resume.path} stands at step {step} of epoch {finished + 1}, which epochs of "
+                f"{len(loader)} steps do not have. Resume with the same data and train.batch_size."
+            )
         optimizer.load(resume.optimizer, step)
     protocol = Protocol.from_config(experiment)
     meta = checkpoints.describe(
@@ -108,18 +113,20 @@ def train(experiment, contexts, out, resume=None):
     log = Log(out, experiment, step)
 
     def save(name):
-        progress = {"step": step, "total_steps": total_steps, "best": best}
+        mx.nd.waitall()  # reading does not wait for the update of running statistics by itself
+        progress = {"step": step, "epochs": finished, "best": best, "total_steps": total_steps}
         checkpoints.save(out / name, net, {**meta, "progress": progress}, optimizer.state())
 
     # --- epochs --------------------------------------------------------------------------------
     pending = collections.deque()
     with _Signals() as stop, log:
-        for epoch in range(step // len(loader), run.epochs):
+        for epoch in range(finished, run.epochs):
+            begin = step - epoch * len(loader)
             bar = tqdm(
-                total=len(loader), initial=step % len(loader), leave=False, unit="step",
+                total=len(loader), initial=begin, leave=False, unit="step",
                 desc=f"epoch {epoch + 1}/{run.epochs}", disable=not sys.stderr.isatty(),
             )  # fmt: skip
-            for batch in loader.epoch(epoch, step % len(loader)):
+            for batch in loader.epoch(epoch, begin):
                 rate = learning_rate(optim, step, total_steps, len(loader))
                 # dropout becomes a function of (seed, step), so that a resumed run repeats it
                 mx.random.seed((run.seed * 1_000_003 + step) % 2**31)
@@ -138,22 +145,28 @@ def train(experiment, contexts, out, resume=None):
                 log.step(step, epoch, rate, parts, run, bar)
                 bar.update()
                 if stop.is_set():
-                    bar.close()
-                    save("last.params")
-                    raise Interrupted(out / "last.params")
+                    break
             bar.close()
 
-            # --- validate and save -------------------------------------------------------------
-            if val_set and ((epoch + 1) % run.validate_every == 0 or epoch + 1 == run.epochs):
+            # --- save and validate -------------------------------------------------------------
+            last_epoch = epoch + 1 == run.epochs
+            validates = val_set and ((epoch + 1) % run.validate_every == 0 or last_epoch)
+            if validates or stop.is_set():  # whatever happens while validating, nothing is lost
+                save("last.params")
+            if stop.is_set():
+                raise Interrupted(out / "last.params")
+            is_best = False
+            if validates:
                 result = evaluate(net, val_set, protocol, contexts)
                 is_best = best is None or result["miou"] > best
                 best = result["miou"] if is_best else best
                 log.validation(step, epoch, result, best)
-                save("last.params")
-                if is_best:
-                    _copy(out / "last.params", out / "best.params")
-            else:
-                save("last.params")
+            finished = epoch + 1
+            save("last.params")
+            if is_best:
+                _copy(out / "last.params", out / "best.params")
+            if stop.is_set() and not last_epoch:
+                raise Interrupted(out / "last.params")
     return best
 
 
@@ -377,9 +390,15 @@ def _loader(experiment, train_set):
     sampler = None
     if section.sampling == "rare":
         sampler = data.stats.RareClasses(_measured(train_set).counts, section.rare_temperature)
+    cached = bool(section.cache_memory or section.cache_folder)
+    if cached and section.reduced_jpeg:
+        raise UsageError(
+            "data.reduced_jpeg saves nothing where whole images are kept: drop it, or "
+            "data.cache_memory and data.cache_folder."
+        )
     if section.reduced_jpeg:
         train_set = data.ReducedJpeg(train_set)
-    if section.cache_memory or section.cache_folder:
+    elif cached:
         processes = section.workers if section.worker_mode == "process" else 1
         memory = section.cache_memory * data.cache.GB / max(processes, 1)
         train_set = data.Cached(train_set, memory, section.cache_folder)

@@ -62,7 +62,11 @@ def test_an_interrupted_run_goes_on_exactly(tmp_path, monkeypatch, optimizer):
             run(tmp_path / "parts", optim__name=optimizer)
     half = checkpoint.read(tmp_path / "parts" / "last.params")
     assert half.meta["progress"]["step"] == 2
-    run(tmp_path / "parts", resume=half)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3)  # at the end of one
+        with pytest.raises(trainer.Interrupted):
+            run(tmp_path / "parts", resume=half)
+    run(tmp_path / "parts", resume=checkpoint.read(tmp_path / "parts" / "last.params"))
     assert difference(*(tmp_path / n / "last.params" for n in ("whole", "parts"))) == 0
     logs = [(tmp_path / n / "log.jsonl").read_text().splitlines() for n in ("whole", "parts")]
     losses = [[json.loads(line)["loss"] for line in log] for log in logs]
@@ -89,6 +93,22 @@ def test_a_step_on_several_devices_is_the_step_on_one(tmp_path, monkeypatch, con
     for name, value in first.parameters.items():
         other = second.parameters[name].asnumpy()
         np.testing.assert_allclose(value.asnumpy(), other, atol=1e-5, err_msg=name)
+
+
+def test_a_failing_validation_loses_nothing(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise MXNetSegError("a broken image")
+
+    settings = dict(train__validate_every=1, train__epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "evaluate", fail)
+        with pytest.raises(MXNetSegError, match="a broken image"):
+            run(tmp_path, **settings)
+    saved = checkpoint.read(tmp_path / "last.params")
+    assert saved.meta["progress"]["step"] == 3 and saved.meta["progress"]["epochs"] == 0
+    assert run(tmp_path, resume=saved) is not None
+    scores = [line for line in (tmp_path / "log.jsonl").read_text().splitlines() if "miou" in line]
+    assert len(scores) == 2
 
 
 def test_training_learns_and_writes_what_it_promises(tmp_path):

@@ -30,7 +30,7 @@ class Finding:
         severity: ``error`` or ``warning``.
         kind: a short word: ``no mask``, ``surplus mask``, ``size``, ``unknown label``, ``RGB``,
             ``16-bit``, ``truncated``, ``unreadable``, ``empty``, ``missing``, ``duplicate``,
-            ``ending``, ``all ignored``, ``empty split``, ``count``, ``list``.
+            ``ending``, ``channels``, ``all ignored``, ``empty split``, ``count``, ``list``.
         split: the split it belongs to.
         file: its path, or an empty text.
         problem: what is wrong, to follow the file's name.
@@ -383,7 +383,8 @@ def _check_pair(pair, info):
     try:
         content = files.read_intact(pair.image)
         found.problems += _ending(pair.image, content)
-        image = files.decode_image(pair.image, content)
+        facts = info.spec
+        image = files.decode_image(pair.image, content, facts.channels, facts.max_value)
         found.size = _size(image)
     except DataError as error:
         found.problems.append(("error", error))

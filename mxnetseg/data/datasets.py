@@ -17,7 +17,8 @@ class Sample(NamedTuple):
     """An image with its mask.
 
     Attributes:
-        image: uint8 (H, W, 3), RGB.
+        image: uint8 (H, W, 3), RGB; or what the data set's ``channels`` and ``max_value`` say,
+            see :func:`~mxnetseg.data.files.read_image`.
         mask: uint8 (H, W), classes, 255 = ignored; None where the split has no labels.
         name: the path of the image below the root, with ``/``.
     """
@@ -75,13 +76,14 @@ class FileDataset:
     def __getitem__(self, index):
         """Sample ``index``; :class:`~mxnetseg.data.files.DataError` names a bad file."""
         pair = self.pairs[index]
-        image = files.read_image(pair.image)
+        facts = self.info.spec
+        image = files.read_image(pair.image, facts.channels, facts.max_value)
         if pair.mask is None:
             return Sample(image, None, pair.name)
         mask = files.read_mask(pair.parts or pair.mask, self.info, pair.form)
         files.check_sizes(pair.image, image.shape, pair.mask, mask.shape)
-        if self.info.spec.short_edge:
-            image, mask = _resized(image, mask, self.info.spec.short_edge)
+        if facts.short_edge:
+            image, mask = _resized(image, mask, facts.short_edge)
         return Sample(image, mask, pair.name)
 
 

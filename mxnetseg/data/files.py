@@ -123,20 +123,29 @@ def _undecodable(path, content):
     return DataError(path, "unreadable", "is damaged and cannot be decoded", _REPLACE)
 
 
-def read_image(path):
+def read_image(path, channels=3, max_value=None):
     """Read a picture, whatever its mode and depth.
 
+    Args:
+        channels: how many it must have; 3: any picture becomes RGB.
+        max_value: the value that means 1, for images of more than 8 bits or with fractions; see
+            :class:`~mxnetseg.data.spec.DatasetSpec`.
+
     Returns:
-        uint8 (H, W, 3), RGB.
+        uint8 (H, W, channels), RGB first. Files of more than 8 bits (for RGB: only with
+        ``max_value``), .npy with fractions: float32 in 0..255, so that 255 means 1 as well.
 
     Raises:
-        DataError: the file is missing, empty, truncated or no image.
+        DataError: the file is missing, empty, truncated or no image, or has other channels.
     """
-    return decode_image(path, read_intact(path))
+    return decode_image(path, read_intact(path), channels, max_value)
 
 
-def decode_image(path, content):
+def decode_image(path, content, channels=3, max_value=None):
     """:func:`read_image` of a file's content."""
+    npy = os.path.splitext(str(path))[1].lower() == ".npy"
+    if channels != 3 or max_value is not None or npy:
+        return _as_image(path, _decode_deep(path, content, npy, channels), channels, max_value)
     try:
         image = cv2.imdecode(content, _READ)
     except cv2.error:  # for instance too many pixels
@@ -144,6 +153,69 @@ def decode_image(path, content):
     if image is None:
         raise _undecodable(path, content)
     return image if _RGB is not None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def _decode_deep(path, content, npy, channels):
+    """The values of an image file as they are: (H, W) or (H, W, C), RGB first."""
+    if npy:
+        return _read_npy(path, content, None)
+    if sniff(content) == "tiff" and channels > 4:
+        return _read_tiff(path, content)
+    grey = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
+    try:
+        image = cv2.imdecode(
+            content,
+            (grey if channels == 1 else cv2.IMREAD_UNCHANGED) | cv2.IMREAD_IGNORE_ORIENTATION,
+        )
+    except cv2.error:
+        image = None
+    if image is None:
+        raise _undecodable(path, content)
+    if image.ndim == 3 and image.shape[2] in (3, 4):  # OpenCV has blue first
+        order = cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+        image = cv2.cvtColor(image, order)
+    return image
+
+
+def _read_tiff(path, content):
+    try:
+        import tifffile
+    except ImportError:
+        raise MXNetSegError(
+            f"Reading {path} with more than 4 channels needs tifffile; install it (pip install "
+            "tifffile), or save the images as .npy."
+        ) from None
+    try:
+        return tifffile.imread(io.BytesIO(content.tobytes()))
+    except Exception as error:  # tifffile has many
+        raise _undecodable(path, content) from error
+
+
+_FULL = {"u1": 255, "u2": 65535}
+
+
+def _as_image(path, image, channels, max_value):
+    """The values of an image file as :func:`read_image` returns them."""
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[2] != channels or image.dtype.kind not in "uif":
+        if image.ndim == 3 and image.shape[0] == channels:
+            remedy = "put the channels last (numpy.moveaxis)"
+        else:
+            remedy = "set 'channels' in the data set's YAML, or save the image anew"
+        shape = " x ".join(map(str, image.shape))
+        raise DataError(path, "channels", f"is {shape}, not H x W x {channels} numbers", remedy)
+    if max_value is None and image.dtype == np.uint8:
+        return np.ascontiguousarray(image)
+    full = max_value or _FULL.get(image.dtype.str[1:], 1 if image.dtype.kind == "f" else None)
+    if full is None:
+        kind = f"holds numbers of type {image.dtype}"
+        raise DataError(path, "channels", kind, "set 'max_value' in the data set's YAML")
+    image = image.astype(np.float32)
+    if not np.isfinite(image).all():
+        raise DataError(path, "unreadable", "holds infinite numbers or NaN", "replace them")
+    image *= np.float32(255 / full)
+    return image
 
 
 _TO_GREY = "save masks as 8-bit grey or palette PNG whose values are the label ids"

@@ -72,7 +72,7 @@ class Pattern:
             regex += re.escape(self.text[last : match.start()])
             last = match.end()
             if key == "ext":
-                regex += "(?i:" + "|".join(e[1:] for e in ENDINGS) + ")"
+                regex += "(?i:" + "|".join(e[1:] for e in (*ENDINGS, ".npy")) + ")"
             elif key in seen:
                 regex += f"(?P={key})"
             else:
@@ -391,7 +391,7 @@ def _entry(layout, pattern, folder, columns, root, must_exist=False):
 
     path = _PLACEHOLDER.sub(fill, pattern).replace("\\", "/")
     if "{ext}" in path:
-        endings = (*ENDINGS, *(ending.upper() for ending in ENDINGS))
+        endings = (*ENDINGS, ".npy", *(ending.upper() for ending in ENDINGS))
         paths = [path.replace("{ext}", ending[1:]) for ending in endings]
         path = next((p for p in paths if os.path.isfile(os.path.join(root, p))), paths[0])
     if layout.keep_parts:

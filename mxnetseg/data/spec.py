@@ -205,7 +205,13 @@ class DatasetSpec(LabelForm):
         forms: further forms of the labels, by name.
         void_color: RGB for ignored pixels in pictures.
         mirror: pairs of classes that a mirrored image swaps (left leg, right leg).
-        mean, std: the normalisation of the images, on 0..1.
+        channels: of the images. Other than 3: grey, multispectral ...; the network needs
+            ``in_channels`` then.
+        max_value: the value in image files that means 1. Default: 255 for files of 8 bits, 65535
+            for 16 bits, 1 for fractions. Where it is given, and where ``channels`` is not 3,
+            images keep their precision; else they become 8 bits.
+        mean, std: the normalisation of the images, on 0..1, for each channel. Default:
+            ImageNet's, and its average for other than 3 channels.
         scales: the scales of multi-scale evaluation (with flip).
         short_edge: images with masks are resized: the short edge to this, the other one to a
             multiple of 8.
@@ -233,8 +239,10 @@ class DatasetSpec(LabelForm):
     forms: Dict[str, LabelForm] = {}
     void_color: Color = (0, 0, 0)
     mirror: List[Tuple[str, str]] = []
-    mean: Tuple[float, float, float] = IMAGENET_MEAN
-    std: Tuple[float, float, float] = IMAGENET_STD
+    channels: int = pydantic.Field(3, ge=1, le=512)
+    max_value: Optional[float] = pydantic.Field(None, gt=0)
+    mean: Optional[List[float]] = None
+    std: Optional[List[float]] = None
     scales: List[float] = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
     short_edge: Optional[int] = pydantic.Field(None, ge=8)
     generator: Optional[Literal["streets"]] = None
@@ -280,6 +288,12 @@ class DatasetSpec(LabelForm):
                 raise ValueError(f"there is no class '{name}'; {_near(name, names)}")
         if not self.kept():
             raise ValueError("no class is left")
+        for key in ("mean", "std"):
+            values = getattr(self, key)
+            if values is not None and len(values) != self.channels:
+                raise ValueError(f"'{key}' has {len(values)} numbers for {self.channels} channels")
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError("'std' must be positive")
         for name, form in self.forms.items():
             if form.raw is not None and len(form.raw) != len(names):
                 raise ValueError(f"'raw' of the form '{name}' must have one entry for each class")
@@ -608,7 +622,8 @@ class Info:
         encoding, table, known, lut, inverse, colors: of the usual form.
         mirror: uint8 (256,), class -> class in a mirrored image; None where mirroring changes
             none.
-        mean, std: normalisation, on 0..1, RGB.
+        channels: of the images, usually 3.
+        mean, std: normalisation, on 0..1, for each channel.
         scales: scales of multi-scale evaluation.
         splits: mapping split -> :class:`SplitSpec`; empty for a folder, where the folders count.
     """
@@ -636,7 +651,9 @@ class Info:
         self.encoding, self.colors, self.table = usual.encoding, usual.colors, usual.table
         self.known, self.lut, self.inverse = usual.known, usual.lut, usual.inverse
         self.mirror = self._mirror(spec)
-        self.mean, self.std = tuple(spec.mean), tuple(spec.std)
+        self.channels = spec.channels
+        self.mean = tuple(spec.mean or _for_channels(IMAGENET_MEAN, spec.channels))
+        self.std = tuple(spec.std or _for_channels(IMAGENET_STD, spec.channels))
         self.scales = tuple(spec.scales)
         self.splits = dict(spec.splits)
 
@@ -664,6 +681,10 @@ class Info:
         other.palette = np.array(palette, np.uint8)
         other.palette.setflags(write=False)
         return other
+
+
+def _for_channels(values, channels):
+    return values if channels == 3 else (round(sum(values) / 3, 3),) * channels
 
 
 def pack(color):

@@ -301,6 +301,9 @@ def test_mscoco(tmp_path):
     build("mscoco: prepared", tmp_path)
     with pytest.raises(MXNetSegError, match="000000000010.jpg has no mask"):
         data.create("mscoco", "train", tmp_path)
+    # The list of the images that are kept, or nothing else in the folder.
+    (tmp_path / "masks/train2017.txt").write_text("000000000009.jpg\n")
+    assert data.create("mscoco", "train", tmp_path).names == ["train2017/000000000009.jpg"]
     for folder in ("train2017", "val2017"):
         (tmp_path / folder / "000000000010.jpg").unlink()
     assert data.create("mscoco", "val", tmp_path)[0].mask[0].tolist() == list(range(21))

@@ -14,7 +14,7 @@ demo: $(READY)
 	$(BIN)/mxnetseg train --config configs/synthetic/demo.yaml --out $(DEMO)/train
 	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode val --ms --out $(DEMO)
 	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode testval --out $(DEMO)
-	$(BIN)/mxnetseg predict --checkpoint $(DEMO)/train/best.params demo/street.png --out $(DEMO)
+	$(BIN)/mxnetseg predict --checkpoint $(DEMO)/train/best.params demo/street.jpg --out $(DEMO)
 	@echo
 	@echo "scores               $(DEMO)/results.json"
 	@echo "coloured predictions $(DEMO)/color/"

@@ -358,10 +358,10 @@ class _Scene:
                 todo.append((u(6, 40), self.tree, (x,)))
             for _ in range(rng.integers(1, 4)):
                 x = self.road[side] + sign * u(0.3, 0.9)
-                todo.append((u(4, 13), self.pole, (x, sign)))
+                todo.append((u(3.5, 8.5), self.pole, (x, sign)))
             for _ in range(rng.integers(0, 4)):
                 todo.append(
-                    (u(4, 13), self.person, (u(*sorted((self.road[side], self.walk[side]))),))
+                    (u(3.5, 8), self.person, (u(*sorted((self.road[side], self.walk[side]))),))
                 )
             if rng.random() < 0.55:  # parked cars
                 z = u(6, 14)
@@ -371,7 +371,7 @@ class _Scene:
         for _ in range(rng.integers(0, 3)):
             todo.append((u(7, 35), self.car, (u(self.road[0] + 1.2, self.road[1] - 1.2),)))
         if rng.random() < 0.3:
-            todo.append((u(5, 13), self.person, (u(*self.road),)))
+            todo.append((u(4, 8), self.person, (u(*self.road),)))
         for z, paint, args in sorted(todo, key=lambda thing: -thing[0]):
             paint(z, *args)
 
@@ -539,9 +539,9 @@ class _Scene:
 
     def pole(self, z, x, sign):
         rng, u = self.rng, self.rng.uniform
-        thick = u(0.18, 0.3)
+        thick = u(0.26, 0.4)
         kind = rng.random()
-        color = self.color(40, 200) if rng.random() < 0.25 else _shade((150, 155, 155), u(0.6, 1.4))
+        color = self.color(40, 200) if rng.random() < 0.1 else _shade((150, 155, 155), u(0.8, 1.3))
         height = u(2.6, 3.6) if kind < 0.75 else u(5, 8)
         self.contact(x, z, 0.5)
         body = self.upright(x, z, thick, 0, height)
@@ -630,7 +630,7 @@ class _Scene:
 
     def person(self, z, x):
         u = self.rng.uniform
-        tall, wide = u(1.5, 1.95), u(0.46, 0.62)
+        tall, wide = u(1.55, 1.95), u(0.58, 0.76)
         coat, legs, skin = self.color(), self.color(15, 120), _shade((225, 175, 145), u(0.35, 1.1))
         hair = _shade((120, 90, 60), u(0.2, 1.4))
         self.contact(x, z, 0.8)

@@ -20,8 +20,9 @@ demo: $(READY)
 	@echo "coloured predictions $(DEMO)/color/"
 	@echo "overlay picture      $(DEMO)/overlay/street.png"
 
+# Two processes of one thread each: the tests' networks are too small to share out one layer.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -51,17 +51,11 @@ class AttentionToScale(SegmentationModel):
         self.min_size = 2 * backbone.min_size
         c4 = backbone.channels[3]
         self.head = ScaleAttention(c4, num_classes)
-        self.aux_head = None
         if aux:
-            self.output_names = ("main", "aux1", "aux2")
-            self.aux_head = nn.HybridSequential()
-            for _ in range(2):
-                self.aux_head.add(FCNHead(c4, num_classes, width=256, dropout=0, kernel=1))
+            light = dict(width=256, dropout=0, kernel=1)
+            self.add_aux_heads(*(FCNHead(c4, num_classes, **light) for _ in range(2)))
 
     def logits(self, F, x):
         full = self.backbone(x)[3]
         half = self.backbone(half_size(F, x))[3]
-        main = self.head(full, half)
-        if self.aux_head is None or self.main_only:
-            return (main,)
-        return main, self.aux_head[0](full), self.aux_head[1](half)
+        return self.with_aux(self.head(full, half), full, half)

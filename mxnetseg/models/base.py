@@ -7,7 +7,7 @@ import mxnet as mx
 
 from .. import backbones
 from ..errors import UsageError
-from ..nn import TwoGraphBlock, resize_like
+from ..nn import TwoGraphBlock, resize_like, sequential
 from ..registry import Registry, check_options
 
 registry = Registry("network")
@@ -46,6 +46,7 @@ class SegmentationModel(TwoGraphBlock):
     default_output_stride = 32
     output_strides = (8, 16, 32)
     created_with = None
+    aux_head = None
 
     def __init__(self, num_classes, backbone=None):
         super().__init__()
@@ -63,6 +64,19 @@ class SegmentationModel(TwoGraphBlock):
         Auxiliaries may be left out while ``main_only`` is set.
         """
         raise NotImplementedError
+
+    def add_aux_heads(self, *heads):
+        """Have auxiliary ``heads``: one is ``aux_head`` itself, several are its children."""
+        self.aux_head = heads[0] if len(heads) == 1 else sequential(*heads)
+        numbers = [""] if len(heads) == 1 else range(1, len(heads) + 1)
+        self.output_names = ("main", *(f"aux{i}" for i in numbers))
+
+    def with_aux(self, main, *maps):
+        """What :meth:`logits` returns: ``main`` and, where wanted, each auxiliary head's output."""
+        if self.aux_head is None or self.main_only:
+            return (main,)
+        heads = [self.aux_head] if len(maps) == 1 else self.aux_head
+        return (main, *(head(x) for head, x in zip(heads, maps)))
 
     def hybrid_forward(self, F, x):
         outputs = self.logits(F, x)
@@ -179,6 +193,11 @@ def create(name, num_classes, backbone=None, backbone_options=None, initialize=T
         if not isinstance(backbone, backbones.Backbone):
             backbone = backbone or network.default_backbone
             backbone = _create_backbone(name, network, backbone, stride, backbone_options or {})
+        if backbone.output_stride not in network.output_strides:
+            raise UsageError(
+                f"Backbone '{backbone.name}' has output_stride {backbone.output_stride}, network "
+                f"'{name}' permits {', '.join(map(str, sorted(network.output_strides)))}."
+            )
         options["backbone"] = backbone
         if backbone.name is None:
             created_with = None

@@ -90,15 +90,9 @@ class BiSeNet(SegmentationModel):
         super().__init__(num_classes, backbone)
         _, _, c3, c4 = backbone.channels
         self.head = BiSeNetHead(backbone.channels, num_classes)
-        self.aux_head = None
         if aux:
-            self.output_names = ("main", "aux1", "aux2")
-            self.aux_head = nn.HybridSequential()
-            self.aux_head.add(*(FCNHead(c, num_classes, width=256) for c in (c4, c3)))
+            self.add_aux_heads(*(FCNHead(c, num_classes, width=256) for c in (c4, c3)))
 
     def logits(self, F, x):
         _, _, c3, c4 = self.backbone(x)
-        main = self.head(x, c3, c4)
-        if self.aux_head is None or self.main_only:
-            return (main,)
-        return main, self.aux_head[0](c4), self.aux_head[1](c3)
+        return self.with_aux(self.head(x, c3, c4), c4, c3)

@@ -96,12 +96,9 @@ class CANetV1(SegmentationModel):
         c1, _, c3, c4 = backbone.channels
         self.min_size = SCALES[-1] * backbone.output_stride
         self.head = CANetHead(c1, c4, num_classes, attention)
-        self.aux_head = FCNHead(c3, num_classes, width=256) if aux else None
-        self.output_names = ("main", "aux") if aux else ("main",)
+        if aux:
+            self.add_aux_heads(FCNHead(c3, num_classes, width=256))
 
     def logits(self, F, x):
         c1, _, c3, c4 = self.backbone(x)
-        main = self.head(c1, c4)
-        if self.aux_head is None or self.main_only:
-            return (main,)
-        return main, self.aux_head(c3)
+        return self.with_aux(self.head(c1, c4), c3)

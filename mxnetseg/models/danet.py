@@ -68,14 +68,9 @@ class DANet(SegmentationModel):
         super().__init__(num_classes, backbone)
         channels = backbone.channels[3] // 4
         self.head = DANetHead(backbone.channels[3], channels, num_classes)
-        self.aux_head = None
         if aux:
-            self.output_names = ("main", "aux1", "aux2")
-            self.aux_head = nn.HybridSequential()
-            self.aux_head.add(*(_classifier(channels, num_classes) for _ in range(2)))
+            self.add_aux_heads(*(_classifier(channels, num_classes) for _ in range(2)))
 
     def logits(self, F, x):
         main, positions, channels = self.head(self.backbone(x)[3])
-        if self.aux_head is None or self.main_only:
-            return (main,)
-        return main, self.aux_head[0](positions), self.aux_head[1](channels)
+        return self.with_aux(main, positions, channels)

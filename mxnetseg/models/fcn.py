@@ -21,12 +21,9 @@ class FCN(SegmentationModel):
     def __init__(self, num_classes, backbone, aux=True):
         super().__init__(num_classes, backbone)
         self.head = FCNHead(backbone.channels[3], num_classes)
-        self.aux_head = FCNHead(backbone.channels[2], num_classes) if aux else None
-        self.output_names = ("main", "aux") if aux else ("main",)
+        if aux:
+            self.add_aux_heads(FCNHead(backbone.channels[2], num_classes))
 
     def logits(self, F, x):
         _, _, c3, c4 = self.backbone(x)
-        main = self.head(c4)
-        if self.aux_head is None or self.main_only:
-            return (main,)
-        return main, self.aux_head(c3)
+        return self.with_aux(self.head(c4), c3)

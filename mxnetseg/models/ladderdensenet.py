@@ -41,11 +41,9 @@ class LadderDenseNet(SegmentationModel):
     def __init__(self, num_classes, backbone, aux=True):
         super().__init__(num_classes, backbone)
         self.head = LadderHead(backbone.channels, num_classes)
-        self.aux_head = FCNHead(WIDTH, num_classes) if aux else None
-        self.output_names = ("main", "aux") if aux else ("main",)
+        if aux:
+            self.add_aux_heads(FCNHead(WIDTH, num_classes))
 
     def logits(self, F, x):
         main, reduced = self.head(*self.backbone(x))
-        if self.aux_head is None or self.main_only:
-            return (main,)
-        return main, self.aux_head(reduced)
+        return self.with_aux(main, reduced)

@@ -43,12 +43,9 @@ class SwiftNet(SegmentationModel):
     def __init__(self, num_classes, backbone, aux=True):
         super().__init__(num_classes, backbone)
         self.head = SwiftNetHead(backbone.channels, num_classes)
-        self.aux_head = FCNHead(backbone.channels[2], num_classes, width=256) if aux else None
-        self.output_names = ("main", "aux") if aux else ("main",)
+        if aux:
+            self.add_aux_heads(FCNHead(backbone.channels[2], num_classes, width=256))
 
     def logits(self, F, x):
         c1, c2, c3, c4 = self.backbone(x)
-        main = self.head(c1, c2, c3, c4)
-        if self.aux_head is None or self.main_only:
-            return (main,)
-        return main, self.aux_head(c3)
+        return self.with_aux(self.head(c1, c2, c3, c4), c3)

@@ -60,12 +60,9 @@ class SwiftNetPR(SegmentationModel):
             self.size_divisor = 32
         c3 = backbone.channels[2]
         self.head = PyramidHead(backbone.channels, num_classes)
-        self.aux_head = FCNHead(c3, num_classes, dropout=0, kernel=1) if aux else None
-        self.output_names = ("main", "aux") if aux else ("main",)
+        if aux:
+            self.add_aux_heads(FCNHead(c3, num_classes, dropout=0, kernel=1))
 
     def logits(self, F, x):
         maps = self.backbone(x)
-        main = self.head(*maps, *self.backbone(half_size(F, x)))
-        if self.aux_head is None or self.main_only:
-            return (main,)
-        return main, self.aux_head(maps[2])
+        return self.with_aux(self.head(*maps, *self.backbone(half_size(F, x))), maps[2])

@@ -7,7 +7,7 @@ of the concatenation, a projection and a 3 x 3 head behind it, an auxiliary head
 
 from mxnet.gluon import nn
 
-from ..nn import ConvUnit, FCNHead
+from ..nn import ConvUnit, FCNHead, concat
 from .base import SegmentationModel, register
 
 WIDTH = 256
@@ -20,6 +20,7 @@ class DensePyramid(nn.HybridBlock):
     def __init__(self, in_channels):
         super().__init__()
         transition, growth = in_channels // 2, in_channels // 8
+        self._channels = [in_channels] + len(RATES) * [growth]
         self.dilate1 = ConvUnit(in_channels, growth, 3, dilation=RATES[0])
         channels = in_channels + growth
         for i, rate in enumerate(RATES[1:], start=1):
@@ -30,11 +31,11 @@ class DensePyramid(nn.HybridBlock):
         self.drop = nn.Dropout(0.5)
 
     def hybrid_forward(self, F, x):
-        x = F.concat(x, self.dilate1(x), dim=1)
+        maps = [x, self.dilate1(x)]
         for i in range(1, len(RATES)):
-            new = getattr(self, f"dilate{i + 1}")(getattr(self, f"trans{i}")(x))
-            x = F.concat(x, new, dim=1)
-        return self.drop(self.projection(x))
+            x = getattr(self, f"trans{i}")(concat(F, maps, self._channels[: i + 1]))
+            maps.append(getattr(self, f"dilate{i + 1}")(x))
+        return self.drop(self.projection(concat(F, maps, self._channels)))
 
 
 class DenseASPPHead(nn.HybridBlock):

@@ -8,7 +8,7 @@ statistics of the shared norms are updated twice a step, by the full-size pass f
 
 from mxnet.gluon import nn
 
-from ..nn import ConvUnit, FCNHead, LateralFusion, resize_like
+from ..nn import ConvUnit, FCNHead, LateralFusion, concat, resize_to_stride
 from .base import SegmentationModel, register
 
 WIDTH = 128
@@ -19,6 +19,7 @@ class PyramidHead(nn.HybridBlock):
 
     def __init__(self, channels, num_classes):
         super().__init__()
+        self._channels = channels
         c1, c2, c3, c4 = channels
         self.conv1x1 = ConvUnit(c4, WIDTH)
         self.fusion_32x = LateralFusion(c3 + c4, WIDTH)
@@ -29,16 +30,10 @@ class PyramidHead(nn.HybridBlock):
 
     def hybrid_forward(self, F, c1, c2, c3, c4, h1, h2, h3, h4):
         x = self.conv1x1(h4)
-        x = self.fusion_32x(x, F.concat(h3, c4, dim=1))
-        x = self.fusion_16x(x, F.concat(h2, c3, dim=1))
-        x = self.fusion_8x(x, F.concat(h1, c2, dim=1))
+        x = self.fusion_32x(x, concat(F, [h3, c4], self._channels[2:]))
+        x = self.fusion_16x(x, concat(F, [h2, c3], self._channels[1:3]))
+        x = self.fusion_8x(x, concat(F, [h1, c2], self._channels[:2]))
         return self.seg_head(self.final(x, c1))
-
-
-def half_size(F, x):
-    """(N, C, H, W), H and W even -> (N, C, H/2, W/2), bilinear with aligned corners."""
-    half = F.slice(x, begin=(0, 0, None, None), end=(1, 1, None, None), step=(1, 1, 2, 2))
-    return resize_like(F, x, half)
 
 
 @register("swiftnetpr")
@@ -65,4 +60,5 @@ class SwiftNetPR(SegmentationModel):
 
     def logits(self, F, x):
         maps = self.backbone(x)
-        return self.with_aux(self.head(*maps, *self.backbone(half_size(F, x))), maps[2])
+        half = resize_to_stride(F, x, x, 2)
+        return self.with_aux(self.head(*maps, *self.backbone(half)), maps[2])

@@ -1,0 +1,46 @@
+"""Every registered network learns, and predicts an image of an odd size: `make test-slow`."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from mxnetseg import cli, data, models
+
+STEPS = 30
+BATCH = 4
+# ViT-Large would need gigabytes and an hour; its blocks are these.
+BACKBONES = {"setr": "vit_base_16"}
+RECIPE = [
+    "data.options={size: [96, 128], scenes: 40}", "train.epochs=3", "train.log_interval=1",
+    "augment.options={scale: [0.75, 1.5], blur: 0}", "optim.name=adam", "optim.schedule=constant",
+    "data.workers=1",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.names())
+def test_learns_and_predicts(name, tmp_path):
+    backbone = ["--backbone", BACKBONES[name]] if name in BACKBONES else []
+    rate = "3e-4" if name == "setr" else "1e-3"
+    command = [
+        "train", "--model", name, *backbone, "--lr", rate, "--batch-size", str(BATCH), "--no-val",
+        "--ctx", "cpu", "--out", str(tmp_path / "run"), "--set", *RECIPE,
+    ]  # fmt: skip
+    assert cli.main(command) == 0
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in log]
+    print(name, " ".join(f"{v:.2f}" for v in losses))
+    assert len(losses) == STEPS
+    assert np.mean(losses[-5:]) < 2 / 3 * losses[0]
+
+    height, width = 357, 501
+    scene = data.create("synthetic", "val", size=(height, width), scenes=1)[0]
+    cv2.imwrite(str(tmp_path / "street.png"), scene.image[..., ::-1])
+    checkpoint = str(tmp_path / "run/last.params")
+    out = tmp_path / "out"
+    command = ["predict", str(tmp_path / "street.png"), "--checkpoint", checkpoint]
+    assert cli.main([*command, "--ctx", "cpu", "--out", str(out)]) == 0
+    labels = cv2.imread(str(out / "labels/street.png"), cv2.IMREAD_UNCHANGED)
+    assert labels.shape == (height, width) and labels.max() < 11

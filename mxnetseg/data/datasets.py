@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import MXNetSegError
 from ..registry import check_options, unknown
 from . import files, layout, spec
+from .pixels import by_channels
 
 
 class Sample(NamedTuple):
@@ -94,7 +95,7 @@ def _resized(image, mask, short_edge):
     long_edge = int(round(long_edge / 8) * 8)
     size = (long_edge, short_edge) if height < width else (short_edge, long_edge)
     how = cv2.INTER_AREA if short_edge < min(height, width) else cv2.INTER_LINEAR
-    image = cv2.resize(image, size, interpolation=how)
+    image = by_channels(lambda part: cv2.resize(part, size, interpolation=how), image)
     return image, cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
 
 

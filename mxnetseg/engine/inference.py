@@ -87,7 +87,8 @@ class Inference:
         """Start the network on a batch; does not wait for the result.
 
         Args:
-            images: uint8 (N, H, W, 3), RGB.
+            images: uint8 (N, H, W, 3), RGB; or float32 in 0..255 and other channels, as the data
+                set has them.
             padded: (height, width) that the images are padded to first, right and below, with the
                 mean colour. Then and by default to what the network takes.
             context: which of the devices.
@@ -101,7 +102,7 @@ class Inference:
         height, width = images.shape[1:3]
         rows, columns = self.padded_size(*(padded or (height, width)))
         device = self.contexts[context]
-        x = self.normalize(mx.nd.array(images, ctx=device, dtype="uint8"))
+        x = self.normalize(mx.nd.array(images, ctx=device, dtype=images.dtype))
         if (rows, columns) != (height, width):
             margin = (0, 0, 0, 0, 0, rows - height, 0, columns - width)
             x = mx.nd.pad(x, mode="constant", constant_value=0, pad_width=margin)

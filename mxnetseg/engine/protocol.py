@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from .. import config
+from ..data.pixels import by_channels
 from ..errors import MXNetSegError, UsageError
 from .inference import (
     Resize,
@@ -205,7 +206,9 @@ def resize_image(image, size):
         return image
     shrink = max(n / m for n, m in zip(image.shape[:2], size))
     method = cv2.INTER_AREA if shrink >= 1.3 else cv2.INTER_LINEAR
-    return cv2.resize(image, (size[1], size[0]), interpolation=method)
+    return by_channels(
+        lambda part: cv2.resize(part, (size[1], size[0]), interpolation=method), image
+    )
 
 
 class _Window(NamedTuple):

@@ -64,7 +64,7 @@ def train(experiment, contexts, out, resume=None):
     val_set = _dataset(experiment, experiment.data.val_split) if run.validate_every else None
     info = train_set.info
     mx.random.seed(run.seed)
-    net = create_network(experiment.model, info.num_classes)
+    net = create_network(experiment.model, info.num_classes, info.channels)
     experiment = with_sizes(experiment, train_set, net)
     _check(net, experiment, len(contexts))
     experiment = _with_class_weights(experiment, train_set)
@@ -327,10 +327,12 @@ def _dataset(experiment, split):
     return data.create(section.name, split, section.root, **section.options)
 
 
-def create_network(model, num_classes):
+def create_network(model, num_classes, in_channels=3):
     """The network of an experiment's model section, with random weights."""
     chosen = {"backbone": model.backbone, "output_stride": model.output_stride, "aux": model.aux}
     chosen = {k: v for k, v in chosen.items() if v is not None}
+    if in_channels != 3:
+        chosen["in_channels"] = in_channels
     return models.create(model.name, num_classes, **model.options, **chosen)
 
 
@@ -354,7 +356,8 @@ def with_sizes(experiment, train_set, net):
 
 def transform(experiment, info):
     """The training transform of an experiment whose sizes are resolved."""
-    options = {"mirror": info.mirror, **experiment.augment.options}
+    fill = tuple(int(255 * m + 0.5) for m in info.mean)  # 0 after normalisation
+    options = {"mirror": info.mirror, "fill": fill, **experiment.augment.options}
     for name, key in (("crop_size", "train.crop_size"), ("base_size", "augment.base_size")):
         if name in options:
             raise UsageError(f"'{name}' is no option of augment.options: use {key}.")

@@ -9,6 +9,7 @@ from .. import backbones
 from ..errors import UsageError
 from ..nn import TwoGraphBlock, resize_like, sequential
 from ..registry import Registry, check_options
+from .channels import set_image_channels
 
 registry = Registry("network")
 
@@ -28,6 +29,7 @@ class SegmentationModel(TwoGraphBlock):
         fixed_size: (H, W), if the network takes no other.
         min_batch: images per device below which training makes no sense (batch norm over one
             value).
+        in_channels: channels of the images, see :func:`create`.
         default_backbone, default_output_stride: what ``create`` takes when it is not told.
         output_strides: those that the network permits.
         created_with: the arguments of :func:`create` that make this network again, as JSON; None
@@ -42,6 +44,7 @@ class SegmentationModel(TwoGraphBlock):
     min_size = 1
     fixed_size = None
     min_batch = 1
+    in_channels = 3
     default_backbone = "resnet50"
     default_output_stride = 32
     output_strides = (8, 16, 32)
@@ -89,6 +92,11 @@ class SegmentationModel(TwoGraphBlock):
     def forward(self, x, *args):
         if isinstance(x, mx.nd.NDArray):
             self.check_size(*x.shape[2:])
+            if x.shape[1] != self.in_channels:
+                raise UsageError(
+                    f"This {type(self).__name__} takes images of {self.in_channels} channels, not "
+                    f"{x.shape[1]}; create it with in_channels={x.shape[1]}."
+                )
         return tuple(super().forward(x, *args))  # Gluon gives a list when hybridised
 
     def _build_cache(self, *args):
@@ -170,7 +178,15 @@ def names():
     return registry.names()
 
 
-def create(name, num_classes, backbone=None, backbone_options=None, initialize=True, **options):
+def create(
+    name,
+    num_classes,
+    backbone=None,
+    backbone_options=None,
+    initialize=True,
+    in_channels=3,
+    **options,
+):
     """A network by name, with random weights.
 
     Args:
@@ -179,6 +195,7 @@ def create(name, num_classes, backbone=None, backbone_options=None, initialize=T
             None.
         backbone_options: mapping, what the backbone called by name takes besides the stride.
         initialize: False leaves the parameters empty, for somebody who loads a checkpoint next.
+        in_channels: of the images; the convolutions that see them are made for as many.
         options: ``output_stride``, ``aux`` ... as the network takes them.
 
     Raises:
@@ -211,6 +228,10 @@ def create(name, num_classes, backbone=None, backbone_options=None, initialize=T
     check_options(f"network '{name}'", network, options, exclude=("num_classes",))
     net = network(num_classes=num_classes, **options)
     net.created_with = created_with
+    if in_channels != 3:
+        set_image_channels(net, in_channels)
+        if created_with is not None:
+            created_with["in_channels"] = in_channels
     if initialize:
         net.initialize()
     return net

@@ -7,6 +7,7 @@ import pytest
 from mxnetseg import data
 from mxnetseg.data import files
 from mxnetseg.data.check import check
+from mxnetseg.data.pixels import by_channels
 from mxnetseg.errors import MXNetSegError, UsageError
 
 from .conftest import CLASSES
@@ -130,3 +131,13 @@ def test_wrong_yaml(folder, text, message):
     (folder / "classes.yaml").write_text(CLASSES + text)
     with pytest.raises(UsageError, match=message):
         data.create(folder, "train")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5, 9])
+def test_any_number_of_channels_is_resized(channels):
+    image = values(channels, np.uint8, 255)
+    small = by_channels(lambda part: cv2.resize(part, (20, 15), interpolation=3), image)
+    assert small.shape == (15, 20, channels)
+    for k in range(channels):
+        one = cv2.resize(np.ascontiguousarray(image[..., k]), (20, 15), interpolation=3)
+        assert np.array_equal(small[..., k], one)

@@ -1,0 +1,38 @@
+"""Other images than RGB: the convolutions that see the image take more or fewer channels."""
+
+import json
+
+import mxnet as mx
+
+from ..errors import UsageError
+
+
+def image_weights(net):
+    """The parameters of the convolutions whose input holds pixels of the image.
+
+    They are found in the network's graph, so that no network has to say where they are: some look
+    at the image more than once, or at the image beside feature maps.
+    """
+    outputs = net(mx.sym.var("image"))
+    nodes = json.loads(mx.sym.Group(list(outputs)).tojson())["nodes"]
+    parameters = net.collect_params()
+    found, pixels = {}, []  # pixels: whether a node's output holds pixels
+    for node in nodes:
+        sources = [source for source, *_ in node["inputs"]]
+        mixes = node["op"] in ("Convolution", "FullyConnected")
+        if mixes and pixels[sources[0]]:
+            name = nodes[sources[1]]["name"]
+            found[name] = parameters[name]
+        pixels.append(node["name"] == "image" or not mixes and any(pixels[s] for s in sources))
+    return list(found.values())
+
+
+def set_image_channels(net, channels):
+    """Make a network that has no weights yet take images (N, channels, H, W) instead of RGB."""
+    if not isinstance(channels, int) or channels < 1:
+        raise UsageError(f"in_channels must be a positive whole number, not {channels!r}.")
+    for parameter in image_weights(net):
+        shape = parameter.shape
+        # Gluon lets a shape grow only where it is not known yet.
+        parameter._shape = (shape[0], shape[1] + channels - 3, *shape[2:])
+    net.in_channels = channels

@@ -245,11 +245,7 @@ class _Scene:
 
     def ground(self):
         rng, u = self.rng, self.rng.uniform
-        grass = (
-            (u(70, 130), u(100, 150), u(40, 80))
-            if rng.random() < 0.9
-            else (u(120, 160), u(105, 135), u(70, 100))
-        )
+        grass = (u(105, 150), u(145, 190), u(55, 90))
         self.strip(-400, 400, grass, GRASS)
         grey = u(60, 135)
         asphalt = (grey + u(-4, 8), grey + u(-4, 4), grey + u(-4, 8))
@@ -355,13 +351,13 @@ class _Scene:
                 todo.append((999.0, self.fence, (side, u(3.5, 9), u(25, 60))))
             for _ in range(rng.integers(0, 5)):
                 x = u(*sorted((self.walk[side] - sign * 0.5, self.front[side])))
-                todo.append((u(6, 40), self.tree, (x,)))
+                todo.append((u(6, 28), self.tree, (x,)))
             for _ in range(rng.integers(1, 4)):
                 x = self.road[side] + sign * u(0.3, 0.9)
                 todo.append((u(3.5, 8.5), self.pole, (x, sign)))
             for _ in range(rng.integers(0, 4)):
                 todo.append(
-                    (u(3.5, 8), self.person, (u(*sorted((self.road[side], self.walk[side]))),))
+                    (u(3.5, 7), self.person, (u(*sorted((self.road[side], self.walk[side]))),))
                 )
             if rng.random() < 0.55:  # parked cars
                 z = u(6, 14)
@@ -371,7 +367,7 @@ class _Scene:
         for _ in range(rng.integers(0, 3)):
             todo.append((u(7, 35), self.car, (u(self.road[0] + 1.2, self.road[1] - 1.2),)))
         if rng.random() < 0.3:
-            todo.append((u(4, 8), self.person, (u(*self.road),)))
+            todo.append((u(4, 7), self.person, (u(*self.road),)))
         for z, paint, args in sorted(todo, key=lambda thing: -thing[0]):
             paint(z, *args)
 
@@ -488,7 +484,7 @@ class _Scene:
         sign = (-1, 1)[side]
         x, height = self.walk[side] + sign * u(0.0, 0.4), u(0.9, 1.5)
         kind = rng.random()
-        color = (u(100, 160), u(70, 110), u(40, 80)) if kind < 0.7 else self.color(50, 210)
+        color = (u(100, 160), u(70, 110), u(40, 80)) if kind < 0.85 else self.color(50, 210)
         z1 = z0 + length
         self.polygon(
             [self.at(x, 0, z0), self.at(x, height, z0), self.at(x, height, z1), self.at(x, 0, z1)],
@@ -504,7 +500,7 @@ class _Scene:
     def tree(self, z, x):
         rng, u = self.rng, self.rng.uniform
         height, wide = u(3.0, 9.0), u(1.2, 2.6)
-        leaf = (u(35, 110), u(70, 140), u(25, 75))
+        leaf = (u(35, 80), u(65, 110), u(25, 60))
         if rng.random() < 0.15:
             leaf = (u(140, 190), u(90, 130), u(30, 60))  # autumn
         self.contact(x, z, wide * 0.8)

@@ -268,16 +268,14 @@ def _by_pattern(info, layout, split, root):
             problems.append(_no_mask(os.path.join(root, path), wanted))
         else:
             pairs.append(Pair(os.path.join(root, path), os.path.join(root, mask), path))
-    offsets = {layout.offset.get(split), *layout.offset.values()}
+    shared = "{split}" in layout.image and "{split}" not in layout.mask  # masks of all splits
     used = {
-        _key(_shifted(found, offset), pattern)
-        for found in everything.values()
-        for offset in offsets
+        _key(_shifted(found, layout.offset.get(split)), pattern) for found in everything.values()
     }
     surplus = [
         os.path.join(root, path)
         for path, found in masks.items()
-        if _key(found, pattern) not in used
+        if not shared and _key(found, pattern) not in used
     ]
     return Listing(pairs, problems, surplus, layout, len(left_out))
 

@@ -1,8 +1,11 @@
-"""Weights for a backbone alone: ImageNet's, or those of any file that holds them."""
+"""Weights to start from: ImageNet's, or those of any file that holds them."""
 
 import mxnet as mx
 
 from ..errors import MXNetSegError, UsageError
+from . import layouts
+from .base import Backbone
+from .channels import fit_channels
 
 # MXNetSeg's names of GluonCV's models, where they differ
 _GLUONCV = {
@@ -12,31 +15,60 @@ _GLUONCV = {
     "resnet101": "resnet101_v1s",
     "resnet152": "resnet152_v1s",
 }
-# where GluonCV's feature sequences are cut into stages (see the backbones' docstrings)
-_CUTS = {"mobilenet_v2": (0, 6, 9, 16, 20)}
+_KEY = "model.backbone_weights"
 
 
-def load(backbone, source):
-    """Give ``backbone`` the weights of ``source``.
+def load(net, source):
+    """Give a network's backbone the weights of ``source``.
+
+    A network with a trunk of its own takes what fits by name and shape, as the originals of SANet
+    and PIDNet do: their ImageNet files are of the whole network, for 1000 classes.
 
     Args:
-        source: "imagenet" downloads GluonCV's file, if its server still answers; else a path of
-            MXNet parameters: a GluonCV classifier, an MXNetSeg network, a checkpoint of ours.
+        net: a network, or a Backbone.
+        source: "imagenet" downloads GluonCV's file, if its server still answers; else a path: what
+            ``mxnetseg convert`` wrote, a checkpoint, or MXNet parameters of a GluonCV classifier
+            or an MXNetSeg network.
 
     Raises:
         MXNetSegError, UsageError: no such file, not downloadable, or not this backbone's.
     """
-    name = backbone.name
-    path = _download(name) if source == "imagenet" else source
+    backbone = net if isinstance(net, Backbone) else net.backbone
+    if source != "imagenet":
+        path = source
+    elif backbone is None or backbone.name is None:
+        raise UsageError(
+            f"GluonCV has no ImageNet weights for {type(net).__name__}: give {_KEY} a file."
+        )
+    else:
+        path = _download(backbone.name)
+    entries = _read(path)
+    if backbone is None:
+        _load_fitting(net, entries, path)
+    else:
+        _load_all(backbone, entries, path)
+
+
+def _read(path):
     try:
         entries = mx.nd.load(path)
-    except mx.MXNetError:
+    except (mx.MXNetError, ValueError, UnicodeDecodeError):
         raise UsageError(
-            f"{path} cannot be read as MXNet parameters (model.backbone_weights)."
+            f"{path} cannot be read as MXNet parameters ({_KEY}). Files of other toolkits are "
+            "imported with `mxnetseg convert`."
         ) from None
-    entries = {_stage_name(name, _strip(k)): v for k, v in entries.items()}
-    entries = backbone.adapted(entries)
+    if not isinstance(entries, dict):
+        raise UsageError(f"{path} is a list of arrays without names ({_KEY}).")
+    return {_strip(k): v for k, v in entries.items() if ":" not in _strip(k) and k != "meta"}
+
+
+def _load_all(backbone, entries, path):
+    name = backbone.name or type(backbone).__name__
+    if any(key.startswith("features.") for key in entries):
+        _, found = layouts.identify("gluoncv", {k: v.shape for k, v in entries.items()})
+        entries = {ours: entries[theirs] for ours, theirs in found.items()}
     parameters = backbone._collect_params_with_prefix()
+    entries = _fitted(backbone.adapted(entries), parameters)
     wrong = [k for k, p in parameters.items() if k not in entries or entries[k].shape != p.shape]
     if wrong:
         raise UsageError(
@@ -47,23 +79,31 @@ def load(backbone, source):
         parameter.set_data(entries[key])
 
 
+def _load_fitting(net, entries, path):
+    parameters = net._collect_params_with_prefix()
+    entries = _fitted(entries, parameters)
+    fitting = {k: p for k, p in parameters.items() if k in entries and entries[k].shape == p.shape}
+    if 2 * len(fitting) < len(parameters):
+        raise UsageError(
+            f"{path} does not hold weights for {type(net).__name__}: only {len(fitting)} of "
+            f"{len(parameters)} entries fit by name and shape ({_KEY})."
+        )
+    for key, parameter in fitting.items():
+        parameter.set_data(entries[key])
+
+
+def _fitted(entries, parameters):
+    """The entries, with those of a convolution of RGB images made for other images."""
+    return {
+        k: fit_channels(v, parameters[k].shape) if k in parameters else v
+        for k, v in entries.items()
+    }
+
+
 def _strip(key):
     for prefix in ("backbone.", "arg:", "aux:"):
         if key.startswith(prefix):
             key = key[len(prefix) :]
-    return key
-
-
-def _stage_name(backbone, key):
-    """GluonCV's ``features.7.out.0.weight`` -> ``layer2.1.out.0.weight``."""
-    cuts = next((c for family, c in _CUTS.items() if backbone.startswith(family)), None)
-    parts = key.split(".")
-    if cuts is None or parts[0] != "features":
-        return key
-    index = int(parts[1])
-    for stage in range(4):
-        if cuts[stage] <= index < cuts[stage + 1]:
-            return ".".join([f"layer{stage + 1}", str(index - cuts[stage]), *parts[2:]])
     return key
 
 
@@ -74,6 +114,11 @@ def _download(name):
         raise UsageError(
             "backbone_weights: imagenet needs GluonCV: pip install gluoncv==0.10.5.post0. Or give "
             "the path of a file."
+        ) from None
+    except RuntimeError:
+        raise UsageError(
+            "backbone_weights: imagenet needs GluonCV, which does not work beside PyTorch 2. Give "
+            "the path of a file, for example one made by `mxnetseg convert --from timm`."
         ) from None
     try:
         return get_model_file(_GLUONCV.get(name, name))

@@ -422,13 +422,8 @@ def _start_weights(net, model):
     if model.weights:
         arrays = checkpoints.read(model.weights).parameters
         checkpoints.load_parameters(net, arrays, source=model.weights)
-    elif model.backbone_weights and net.backbone is None:
-        raise UsageError(
-            f"Network '{model.name}' has a trunk of its own: use model.weights, not "
-            "model.backbone_weights."
-        )
     elif model.backbone_weights:
-        pretrained.load(net.backbone, model.backbone_weights)
+        pretrained.load(net, model.backbone_weights)
 
 
 def _check(net, experiment, devices):

@@ -176,6 +176,24 @@ def _predict(args):
     return 1 if failures else 0
 
 
+def _convert(args):
+    from .engine import importer
+
+    if (args.source is None) == (args.target is None):
+        raise UsageError("Give either --from (their file becomes ours) or --to (the other way).")
+    if args.target:
+        if args.build or args.classes or args.data:
+            raise UsageError("--build, --classes and --data go with --from.")
+        lines = importer.export_file(args.target, args.file, args.out)
+    else:
+        lines = importer.import_file(
+            args.source, args.file, args.out, _json(args.build), _class_names(args.classes),
+            args.data,
+        )  # fmt: skip
+    print("\n".join([*lines, f"written  {args.out}"]))
+    return 0
+
+
 def _check(args):
     from .data import check
 
@@ -220,6 +238,18 @@ def _browse(args):
     return 0
 
 
+def _prepare(args):
+    from .data import prepare
+    from .engine.trainer import progress_bar
+
+    root = args.data_root or _default_root(args.dataset)
+    result = prepare.prepare(args.dataset, root, args.out, args.workers, progress_bar("preparing"))
+    name = result.data or args.dataset
+    print(f"{result.made} files made, {result.there} were there already.")
+    print(f"Look at it: mxnetseg check --data {name} --data-root {result.out}")
+    return 0
+
+
 def _datasets(args):
     from . import data
 
@@ -252,9 +282,11 @@ VERBS = {
     "train": _train,
     "eval": _eval,
     "predict": _predict,
+    "convert": _convert,
     "check": _check,
     "stats": _stats,
     "browse": _browse,
+    "prepare": _prepare,
     "datasets": _datasets,
     "models": _models,
     "doctor": _doctor,
@@ -317,6 +349,23 @@ def _parser():
     predict.add_argument("--model", help="checked against the checkpoint")
     predict.add_argument("--backbone", help="checked against the checkpoint")
 
+    convert = verbs.add_parser("convert", help="read or write other code bases' checkpoints")
+    convert.add_argument("file", metavar="FILE", help="what to convert")
+    convert.add_argument("--out", "-o", metavar="FILE", required=True)
+    convert.add_argument(
+        "--from", dest="source", metavar="ORIGIN",
+        help="mxnetseg, semseg, sanet, pidnet, mlmsnet, pmsdsen; ImageNet weights: torchvision, "
+        "timm, gluoncv",
+    )  # fmt: skip
+    convert.add_argument("--to", dest="target", metavar="ORIGIN", help="in that code base's names")
+    convert.add_argument(
+        "--build", metavar="JSON", help="what the file does not show, in the original's words"
+    )
+    convert.add_argument(
+        "--classes", nargs="+", metavar="NAME", help="names in order, or a file with one per line"
+    )
+    convert.add_argument("--data", metavar="NAME", help="the data set that it was trained on")
+
     check = verbs.add_parser("check", help="look for mistakes in a data set")
     check.add_argument("--data", metavar="NAME", default="synthetic")
     check.add_argument("--data-root", metavar="DIR")
@@ -329,6 +378,12 @@ def _parser():
     stats.add_argument("--split", default="train")
     stats.add_argument("--json", action="store_true")
     stats.add_argument("--no-cache", action="store_true", help="read every file again")
+
+    prepare = verbs.add_parser("prepare", help="make masks and lists of what authors distribute")
+    prepare.add_argument("dataset", help="a data set's name")
+    prepare.add_argument("--data-root", metavar="DIR", help="the folder of the originals")
+    prepare.add_argument("--out", "-o", metavar="DIR", help="default: beside the originals")
+    prepare.add_argument("--workers", type=int, help="threads; default: all cores")
 
     browse = verbs.add_parser("browse", help="pictures of images with their masks")
     browse.add_argument("dataset", help="a data set's name, a folder or a YAML file")
@@ -422,6 +477,28 @@ def _size(values):
     return values[0] if len(values) == 1 else list(values)
 
 
+def _json(text):
+    """The mapping that --build holds."""
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise UsageError(f"--build takes JSON, for example '{{\"classes\": 19}}', not '{text}'.")
+    return value
+
+
+def _class_names(names):
+    """Names, or those in a file."""
+    if not names or len(names) > 1 or not Path(names[0]).is_file():
+        return names
+    try:
+        lines = Path(names[0]).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UsageError(f"{names[0]} is no text with one class name per line.") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
 def _merged(tree, flags):
     """Nested mappings with dotted keys put over them."""
     from . import config
@@ -471,6 +548,13 @@ def _same_network(saved, args):
                 f"{saved.path} holds {key} '{has}', not '{asked}'. Drop --{flag}, or give the "
                 "right checkpoint."
             )
+
+
+def _default_root(name):
+    """The folder of a data set of the catalog."""
+    from .data import layout, spec
+
+    return layout.default_root(spec.info(name))
 
 
 def _eval_data(args, saved, data):

@@ -49,6 +49,16 @@ def from_original(system, build, state):
     return net
 
 
+def create(system, build):
+    """The network of :func:`from_original`, its parameters empty."""
+    return _origin(system).create(build)
+
+
+def original_names(system, build, net):
+    """{our name: the original's} of every parameter."""
+    return _origin(system).original_names(net, build)
+
+
 def load_fitting(system, build, net, state):
     """Give ``net`` those entries of ``state`` that fit by name and shape; the rest stays.
 

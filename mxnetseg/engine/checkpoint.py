@@ -98,7 +98,7 @@ def write(path, arrays, meta):
         mx.nd.save(str(aside), {**arrays, META: mx.nd.array(text, dtype="uint8")})
         with open(aside, "rb+") as file:
             os.fsync(file.fileno())
-        read(aside)  # MXNet does not report a disk that fills up while it writes
+        read(aside, any_network=True)  # MXNet does not report a disk that fills up while it writes
         os.replace(aside, path)
     except (OSError, mx.MXNetError, MXNetSegError) as error:
         reason = getattr(error, "strerror", None) or "is the disk full or the folder read-only?"
@@ -108,8 +108,11 @@ def write(path, arrays, meta):
             os.unlink(aside)
 
 
-def read(path):
+def read(path, any_network=False):
     """Read a checkpoint.
+
+    Args:
+        any_network: classifiers too, which ``mxnetseg convert`` writes as weights for backbones.
 
     Raises:
         UsageError: there is no such file, or it is no checkpoint of this toolkit.
@@ -135,6 +138,11 @@ def read(path):
         raise MXNetSegError(f"{path} is damaged: its description cannot be read.") from None
     if _checksum(arrays) != meta.get("checksum"):
         raise MXNetSegError(f"{path} is damaged: its checksum does not fit its content.")
+    if "network" not in meta and not any_network:
+        raise UsageError(
+            f"{path} holds the weights of a classifier, which segments nothing: train with "
+            f"--set model.backbone_weights={path}."
+        )
     optimizer = {
         k[len(OPTIMIZER) :]: arrays.pop(k) for k in list(arrays) if k.startswith(OPTIMIZER)
     }

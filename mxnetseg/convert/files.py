@@ -1,0 +1,264 @@
+"""Files of other people's weights: reading what is there, writing what others read.
+
+A file's kind is seen from its content, not from its name. Nothing in a file is ever executed:
+PyTorch's files are pickles, which are read with ``weights_only=True`` or not at all.
+"""
+
+import contextlib
+import hashlib
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import mxnet as mx
+import numpy as np
+
+from ..errors import MXNetSegError, UsageError
+
+KEYS = ("state_dict", "model", "model_state_dict")
+"""Where a training snapshot keeps the weights."""
+
+ENDINGS = (".safetensors", ".npz", ".pth", ".pt")
+"""What :func:`write` can make."""
+
+_MXNET = struct.pack("<Q", 0x112)
+_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # PyTorch before 1.6, as a pickle
+
+
+@dataclass
+class Weights:
+    """What a file holds.
+
+    Attributes:
+        state: mapping, name -> array. path, sha256: of the file.
+        key: where the mapping lay in the file ("state_dict"); None: the file is the mapping.
+    """
+
+    state: dict
+    path: str
+    sha256: str
+    key: Optional[str] = None
+
+
+def read(path):
+    """Read a .params, .safetensors, .npz or PyTorch file.
+
+    Raises:
+        UsageError: no such file, another kind of file, or a package that is missing.
+        MXNetSegError: truncated, damaged, or with more in it than arrays.
+    """
+    path = str(path)
+    try:
+        with open(path, "rb") as file:
+            sha256 = hashlib.sha256()
+            for block in iter(lambda: file.read(1 << 20), b""):
+                sha256.update(block)
+        content = _READERS[_kind(path)](path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+    content, key = _unwrapped(content, path)
+    state = {}
+    for name, value in content.items():
+        array = _array(value)
+        if array is None:
+            raise MXNetSegError(
+                f"{path} is no mapping from names to arrays: '{name}' is a {type(value).__name__}."
+            )
+        state[str(name)] = array
+    if not state:
+        raise MXNetSegError(f"{path} holds no weights.")
+    return Weights(state, path, sha256.hexdigest(), key)
+
+
+def write(path, arrays, key=None):
+    """Write name -> array as .safetensors, .npz, .pth or .pt; whole or not at all.
+
+    Args:
+        key: for PyTorch: the mapping lies under this key.
+
+    Raises:
+        UsageError: another ending, or a package that is missing.
+        MXNetSegError: the file cannot be written.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise UsageError(f"{path} must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
+    arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if ending == ".safetensors":
+            _safetensors().numpy.save_file(arrays, str(aside))
+        elif ending == ".npz":
+            with open(aside, "wb") as file:
+                np.savez(file, **arrays)
+        else:
+            torch = _torch(path)
+            tensors = {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
+            torch.save({key: tensors} if key else tensors, str(aside))
+        os.replace(aside, path)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "is the disk full or the folder read-only?"
+        raise MXNetSegError(f"{path} cannot be written: {reason}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+
+
+def _kind(path):
+    with open(path, "rb") as file:
+        head = file.read(512)
+    if head.startswith(_MXNET):
+        return "mxnet"
+    if head.startswith(b"PK"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except zipfile.BadZipFile:
+            raise _truncated(path) from None
+        if any(name.endswith("data.pkl") for name in names):
+            return "torch"
+        if names and all(name.endswith(".npy") for name in names):
+            return "npz"
+        raise UsageError(f"{path} is a zip archive, but neither of PyTorch nor of NumPy.")
+    if head.startswith(_LEGACY_TORCH):
+        return "torch"
+    if head[:1] == b"\x80":
+        raise MXNetSegError(
+            f"{path} is a pickle, which may run code when it is read; it was not. Save the arrays "
+            "with torch.save(state_dict), as .npz or as .safetensors."
+        )
+    if head[257:262] == b"ustar":
+        raise UsageError(
+            f"{path} is a tar archive of an early PyTorch; load and save it with a newer one."
+        )
+    if len(head) > 8 and head[8:9] == b"{":
+        return "safetensors"
+    raise UsageError(
+        f"{path} is no file of weights (.params, .safetensors, .npz, .pth, .pt), or damaged."
+    )
+
+
+def _truncated(path):
+    return MXNetSegError(f"{path} is truncated or damaged: get it again.")
+
+
+def _read_mxnet(path):
+    try:
+        arrays = mx.nd.load(path)
+    except (mx.MXNetError, ValueError, UnicodeDecodeError):
+        raise _truncated(path) from None
+    if not isinstance(arrays, dict):
+        raise UsageError(f"{path} is a list of arrays without names.")
+    if "meta" in arrays:
+        raise UsageError(f"{path} is a checkpoint of this toolkit already.")
+    return {k[4:] if k[:4] in ("arg:", "aux:") else k: v for k, v in arrays.items()}
+
+
+def _read_npz(path):
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except ValueError:
+        raise MXNetSegError(
+            f"{path} holds Python objects, which may run code when they are read; it was not read."
+        ) from None
+    except (zipfile.BadZipFile, EOFError):
+        raise _truncated(path) from None
+
+
+def _read_safetensors(path):
+    package = _safetensors()
+    try:
+        return package.numpy.load_file(path)
+    except (package.SafetensorError, ValueError):
+        raise _truncated(path) from None
+    except (KeyError, TypeError) as error:
+        raise MXNetSegError(f"{path} has a type of number that NumPy lacks: {error}.") from None
+
+
+def _safetensors():
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError:
+        raise UsageError(".safetensors files need the package: pip install safetensors") from None
+    return safetensors
+
+
+def _read_torch(path):
+    torch = _torch(path)
+    allow = getattr(torch.serialization, "safe_globals", None)
+    try:
+        with allow(_numbers()) if allow else contextlib.nullcontext():
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except TypeError:
+        raise UsageError(
+            "This PyTorch is too old to read files safely: pip install -U torch"
+        ) from None
+    except pickle.UnpicklingError as error:
+        named = [word for word in str(error).replace("`", " ").split() if "." in word.strip(".")]
+        example = next((w for w in named if "GLOBAL" in str(error) and "torch." not in w), None)
+        raise MXNetSegError(
+            f"{path} holds more than arrays{f' ({example})' if example else ''} and might run code "
+            "when it is read; it was not. Save the network's state_dict() alone."
+        ) from None
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, struct.error):
+        raise _truncated(path) from None
+
+
+def _numbers():
+    """NumPy's numbers, as which some snapshots keep their scores: nothing in them can run."""
+    scalar = np.core.multiarray.scalar
+    types = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64")]
+    # NumPy 2 calls it otherwise than NumPy 1
+    named = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [np.dtype, *named, *types]
+
+
+def _torch(path):
+    try:
+        import torch
+    except ImportError:
+        raise UsageError(
+            f"{path} is a PyTorch file, which needs PyTorch: pip install torch "
+            "--index-url https://download.pytorch.org/whl/cpu"
+        ) from None
+    return torch
+
+
+_READERS = {
+    "mxnet": _read_mxnet,
+    "npz": _read_npz,
+    "safetensors": _read_safetensors,
+    "torch": _read_torch,
+}
+
+
+def _unwrapped(content, path):
+    """The mapping of arrays, and the key below which it lies."""
+    found = None
+    while isinstance(content, Mapping):
+        key = next((k for k in KEYS if isinstance(content.get(k), Mapping)), None)
+        if key is None:
+            return content, found
+        content, found = content[key], key
+    raise MXNetSegError(f"{path} is no mapping from names to arrays.")
+
+
+def _array(value):
+    """A NumPy array, or None."""
+    if isinstance(value, mx.nd.NDArray):
+        return value.asnumpy()
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value)
+    if hasattr(value, "detach"):
+        value = value.detach()
+        return (value.float() if value.is_floating_point() else value).numpy()
+    return None

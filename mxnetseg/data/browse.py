@@ -62,8 +62,6 @@ def _as_rgb(image):
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         image = ((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
-    if image.ndim == 2:
-        image = image[..., None]
     if image.shape[2] < 3:
         image = np.repeat(image[..., :1], 3, axis=2)
     return np.ascontiguousarray(image[..., :3])

@@ -5,9 +5,7 @@ three bytes per pixel and one for the mask: 8.4 MB for 2048 x 1024, 25 GB for Ci
 images.
 """
 
-import contextlib
 import hashlib
-import os
 import threading
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import cv2
 import numpy as np
 
 from ..errors import MXNetSegError, UsageError
-from . import files
+from . import atomic, files
 from .datasets import Sample
 from .stats import fingerprint_of
 
@@ -128,7 +126,9 @@ class ReducedJpeg:
                 will become.
         """
         pairs, info = getattr(self.dataset, "pairs", None), self.dataset.info
-        if pairs is None or pairs[index].mask is None or info.spec.short_edge:
+        facts = info.spec
+        special = facts.short_edge or facts.channels != 3 or facts.max_value is not None
+        if pairs is None or pairs[index].mask is None or special:
             return self.dataset[index]
         pair = pairs[index]
         if not pair.image.lower().endswith((".jpg", ".jpeg")):
@@ -173,17 +173,11 @@ def _load(path):
 
 def _save(path, array):
     """Write aside, then rename: another process may write the same at the same time."""
-    aside = f"{path}.{os.getpid()}.{threading.get_ident()}.part"
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(aside, "wb") as file:
+        with atomic.replacing(path) as aside, open(aside, "wb") as file:
             np.save(file, array, allow_pickle=False)
-        os.replace(aside, path)
     except OSError as error:
         raise MXNetSegError(
             f"The decoded image {path} cannot be written: {error.strerror or error}. Free some "
             "space, or choose another data.cache_folder."
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)

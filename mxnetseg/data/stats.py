@@ -35,6 +35,7 @@ import numpy as np
 from ..errors import MXNetSegError, UsageError
 from ..registry import unknown
 from ..runtime import usable_cores
+from . import atomic
 
 RULES = ("median", "enet", "inverse_log")
 _VERSION = 1
@@ -226,15 +227,14 @@ def _measure(dataset, workers, progress):
 def _numbers(sample):
     """Label histogram, number of pixels, sums and sums of squares per channel (on 0..1)."""
     histogram = _histogram(sample.mask)
-    image = sample.image if sample.image.ndim == 3 else sample.image[..., None]
+    image = sample.image
     size = image.shape[0] * image.shape[1]
     channels = [np.ascontiguousarray(image[..., c]) for c in range(image.shape[2])]
     if image.dtype == np.uint8:  # exact, and faster than floating point
         values = np.arange(256) / 255
         bins = np.stack([_histogram(channel) for channel in channels])
         return histogram, size, bins @ values, bins @ values**2
-    scale = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
-    planes = [channel.astype(np.float64) / scale for channel in channels]
+    planes = [channel.astype(np.float64) / 255 for channel in channels]
     return (
         histogram,
         size,
@@ -309,16 +309,10 @@ def _remember(key, found):
     """Keep the numbers; a folder that cannot be written only costs time."""
     if key is None:
         return
-    path = cache_folder() / f"stats-{key}.npz"
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     content = io.BytesIO()
     np.savez_compressed(content, **found)
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content.getvalue())
-        os.replace(str(aside), str(path))
-    with contextlib.suppress(OSError):
-        aside.unlink()
+        atomic.write(cache_folder() / f"stats-{key}.npz", content.getvalue())
 
 
 # --- rare classes ------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 A transform is called as ``transform(image, mask, rng)`` and is a pure function of the three:
 image uint8 (H, W, 3) RGB, mask uint8 (H, W) or None, rng a ``numpy.random.Generator``. It returns
-image and mask of the crop size, still uint8; normalisation happens on the device.
+image and mask of the crop size, still uint8; normalisation happens on the device. Images with other
+channels (H, W, C), and float32 in 0..255, work likewise.
 
 Only what the crop will show is resized: first the size, the window and the flip are drawn, then
 the source rectangle of the window is taken. This costs 3 ms where whole-image resizing costs 100
@@ -144,17 +145,42 @@ def _resize(image, top, bottom, left, right, size, how):
     """The rectangle of ``image`` at ``size`` (width, height)."""
     shrink = max((bottom - top) / size[1], (right - left) / size[0])
     if how == "lanczos":
-        # The filter reaches three pixels of the coarser grid beyond the rectangle.
-        reach = math.ceil(3 * max(shrink, 1))
-        y, x = max(top - reach, 0), max(left - reach, 0)
-        around = np.ascontiguousarray(image[y : bottom + reach, x : right + reach])
-        box = (left - x, top - y, right - x, bottom - y)
-        return np.array(Image.fromarray(around).resize(size, Image.LANCZOS, box=box))
+        return _lanczos(image, top, bottom, left, right, size, shrink)
     if how != "bilinear" and shrink > _AREA_FROM:
         flag = cv2.INTER_AREA
     else:
         flag = cv2.INTER_CUBIC if how == "cubic" else cv2.INTER_LINEAR
-    return cv2.resize(image[top:bottom, left:right], size, interpolation=flag)
+    part = image[top:bottom, left:right]
+    return _by_four(part, lambda x, channels: cv2.resize(x, size, interpolation=flag))
+
+
+def _lanczos(image, top, bottom, left, right, size, shrink):
+    # The filter reaches three pixels of the coarser grid beyond the rectangle.
+    reach = math.ceil(3 * max(shrink, 1))
+    y, x = max(top - reach, 0), max(left - reach, 0)
+    around = np.ascontiguousarray(image[y : bottom + reach, x : right + reach])
+    box = (left - x, top - y, right - x, bottom - y)
+    if around.dtype == np.uint8 and around.shape[2] == 3:
+        return np.array(Image.fromarray(around).resize(size, Image.LANCZOS, box=box))
+    planes = [Image.fromarray(np.ascontiguousarray(p)) for p in np.moveaxis(around, 2, 0)]
+    return np.stack([np.array(p.resize(size, Image.LANCZOS, box=box)) for p in planes], axis=2)
+
+
+def _by_four(image, change):
+    """``change(part, channels)`` of four channels at a time, which is what OpenCV takes."""
+    if image.shape[2] <= 4:
+        return _like(image, change(image, slice(0, 4)))
+    parts = []
+    for first in range(0, image.shape[2], 4):
+        channels = slice(first, first + 4)
+        part = np.ascontiguousarray(image[..., channels])
+        parts.append(_like(part, change(part, channels)))
+    return np.concatenate(parts, axis=2)
+
+
+def _like(image, result):
+    """OpenCV drops the last axis of images with one channel: put it back."""
+    return result if result.ndim == image.ndim else result[..., None]
 
 
 def _on_canvas(part, part_mask, top, left, crop, fill):
@@ -162,7 +188,7 @@ def _on_canvas(part, part_mask, top, left, crop, fill):
     height, width = part.shape[:2]
     if (height, width) == tuple(crop):
         return part, part_mask
-    image = np.empty((crop[0], crop[1], 3), np.uint8)
+    image = np.empty((crop[0], crop[1], part.shape[2]), part.dtype)
     image[:] = fill
     image[top : top + height, left : left + width] = part
     if part_mask is None:
@@ -186,7 +212,12 @@ def crop_rotate(image, mask, window, crop, degrees, fill=MEAN_PIXEL):
         scale[:2, 2] = 0.5 * scale.diagonal()[:2] - 0.5
         return turn @ scale
 
-    image = cv2.warpAffine(image, matrix(image), size, flags=cv2.INTER_LINEAR, borderValue=fill)
+    image = _by_four(
+        image,
+        lambda part, channels: cv2.warpAffine(
+            part, matrix(part), size, flags=cv2.INTER_LINEAR, borderValue=fill[channels]
+        ),
+    )
     if mask is not None:
         mask = cv2.warpAffine(mask, matrix(mask), size, flags=cv2.INTER_NEAREST, borderValue=IGNORE)
     # The original turns the picture on a canvas of its own size: what leaves it is lost.
@@ -202,7 +233,7 @@ def crop_rotate(image, mask, window, crop, degrees, fill=MEAN_PIXEL):
 
 def flip(image, mask):
     """Mirror left and right. Classes that mean a side: see :func:`swap_sides`."""
-    return cv2.flip(image, 1), None if mask is None else cv2.flip(mask, 1)
+    return _like(image, cv2.flip(image, 1)), None if mask is None else cv2.flip(mask, 1)
 
 
 def swap_sides(mask, mirror):
@@ -239,11 +270,13 @@ def blur(image, sigma, kernel=0):
     """Gaussian blur; ``kernel`` 0: as large as ``sigma`` needs; ``sigma`` 0: as the kernel."""
     if kernel == 0 and sigma < 0.15:  # nothing that 8 bits would show
         return image
-    return cv2.GaussianBlur(image, (kernel, kernel), sigma)
+    return _by_four(image, lambda part, _: cv2.GaussianBlur(part, (kernel, kernel), sigma))
 
 
 def jitter(image, brightness, contrast, saturation):
     """Scale brightness, contrast and saturation (1 = unchanged), in this order."""
+    if image.dtype != np.uint8 or image.shape[2] != 3:
+        return _jitter_channels(image, brightness, contrast, saturation)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     levels = np.arange(256, dtype=np.float32) * brightness
     mean = float(np.clip(grey.mean() * brightness, 0, 255))
@@ -251,6 +284,16 @@ def jitter(image, brightness, contrast, saturation):
     image = cv2.LUT(image, (levels + 0.5).astype(np.uint8))
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return cv2.addWeighted(image, saturation, grey, 1 - saturation, 0)
+
+
+def _jitter_channels(image, brightness, contrast, saturation):
+    """The same for any channels, of which only three have a saturation."""
+    changed = np.clip(image.astype(np.float32) * brightness, 0, 255)
+    changed = np.clip(changed * contrast + changed.mean() * (1 - contrast), 0, 255)
+    if image.shape[2] == 3:
+        grey = changed.mean(axis=2, keepdims=True)
+        changed = np.clip(changed * saturation + grey * (1 - saturation), 0, 255)
+    return changed if image.dtype != np.uint8 else (changed + 0.5).astype(np.uint8)
 
 
 def _scale_long_edge(height, width, scale, base_size, rng):
@@ -316,7 +359,7 @@ class Augmentation:
         balanced: probability that the crop is placed around a pixel of a class that is drawn
             from those in the picture, each alike often; else it lies anywhere.
         pad: ``corner`` (bottom and right) or ``centre`` (all sides).
-        fill: RGB of the padding.
+        fill: the padding, a number for each channel.
         mirror: class -> class in a mirrored image, 256 numbers (``info.mirror``), or None where
             mirroring changes no class.
     """
@@ -335,7 +378,7 @@ class Augmentation:
     jitter: float = 0.0
     balanced: float = 0.0
     pad: str = "corner"
-    fill: Tuple[int, int, int] = MEAN_PIXEL
+    fill: Tuple[float, ...] = MEAN_PIXEL
     mirror: Optional[Tuple[int, ...]] = None
 
     def __post_init__(self):
@@ -366,6 +409,10 @@ class Augmentation:
 
         The image may be decoded at 1 / k of the mask's size.
         """
+        if len(self.fill) != image.shape[2]:
+            raise UsageError(
+                f"'fill' has {len(self.fill)} numbers for images of {image.shape[2]} channels."
+            )
         full = image.shape if mask is None else mask.shape
         height, width = self.size(full[0], full[1], rng)
         around = None

@@ -302,3 +302,27 @@ def test_balanced_crops_show_rare_classes():
     assert transforms.pixel_of_a_class(mask, sample_rng(0, 0, 0)) == (7.5 / 200, 9.5 / 300)
     transform = transforms.create(base_size=300, scale=(2, 2), crop_size=20, balanced=1)
     assert all((transform(image, mask, sample_rng(0, 0, i))[1] == 4).any() for i in range(50))
+
+
+@pytest.mark.parametrize("channels, dtype", [(1, np.uint8), (4, np.uint8), (7, np.float32)])
+@pytest.mark.parametrize("preset", sorted(transforms.PRESETS))
+def test_other_channels(preset, channels, dtype):
+    rgb, mask = picture(60, 80, cells=4)
+    image = np.repeat(rgb[..., :1], channels, axis=2).astype(dtype)
+    options = {"base_size": 80} if preset in ("mxnetseg", "sanet") else {}
+    if preset == "pmsdsen":
+        options["jitter"] = 0  # the grey levels of a picture without colours
+    fill = tuple(range(1, channels + 1))
+    transform = transforms.create(preset, crop_size=(70, 50), fill=fill, **options)
+    usual = transforms.create(preset, crop_size=(70, 50), fill=(1, 1, 1), **options)
+    for index in range(20):
+        out, out_mask = transform(image, mask, sample_rng(0, 0, index))
+        same, same_mask = usual(rgb, mask, sample_rng(0, 0, index))
+        assert out.shape == (70, 50, channels) and out.dtype == dtype
+        assert np.array_equal(out_mask, same_mask)
+        levels = np.clip(out[..., 0].astype(float), 0, 255)  # Lanczos overshoots
+        assert np.abs(levels - same[..., 0]).max() <= 3
+    jittered = transforms.create(jitter=0.5, base_size=80, crop_size=40, fill=fill)
+    assert jittered(image, mask, sample_rng(0, 0, 1))[0].shape == (40, 40, channels)
+    with pytest.raises(UsageError, match=f"3 numbers for images of {channels}"):
+        transforms.create(crop_size=40)(image, mask, sample_rng(0, 0, 0))

@@ -1,0 +1,93 @@
+"""MS-COCO: masks of the 20 classes of Pascal VOC, drawn from the annotations."""
+
+import collections
+import json
+import os
+
+import numpy as np
+
+from ...errors import MXNetSegError
+from .. import spec
+from .plan import find, needs, png
+
+MIN_FOREGROUND = 1000
+"""Images with so many foreground pixels or fewer are left out of the lists, as published."""
+
+
+def plan(plan):
+    """MS-COCO: annotations/instances_*.json -> masks/<folder>/*.png and masks/<folder>.txt.
+
+    Annotations are drawn in the order of the file, a pixel keeps the first class. Categories
+    that are none of the 20 are background. The lists hold the images with more than 1000 foreground
+    pixels.
+    """
+    tools = needs("pycocotools", "pycocotools.mask")
+    table = spec.info("mscoco").labels[""].lut
+    found = False
+    for folder in ("train2017", "val2017"):
+        file = plan.root / "annotations" / f"instances_{folder}.json"
+        if not file.is_file():
+            continue
+        found = True
+        images = _images(plan, folder)
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            records, annotations = content["images"], content["annotations"]
+        except (OSError, ValueError, KeyError) as error:
+            raise MXNetSegError(f"{file} is not COCO's ({error}); download it again.") from None
+        of_image = collections.defaultdict(list)
+        for annotation in annotations:
+            if table[annotation["category_id"] & 255]:
+                of_image[annotation["image_id"]].append(annotation)
+        stems = []
+        for record in sorted(records, key=lambda r: r["file_name"]):
+            if not (images / record["file_name"]).is_file():
+                continue
+            stem = os.path.splitext(record["file_name"])[0]
+            stems.append(stem)
+            plan.make(
+                f"masks/{folder}/{stem}.png", draw, tools, record, of_image[record["id"]], table
+            )
+            plan.link(f"{folder}/{record['file_name']}", images / record["file_name"])
+        if not stems:
+            raise MXNetSegError(f"{images} holds none of the images that {file} lists.")
+        plan.list(f"masks/{folder}.txt", _kept(plan, folder, stems))
+    if not found:
+        find(
+            plan.root, "annotations/instances_train2017.json", "annotations/instances_val2017.json"
+        )
+
+
+def _images(plan, folder):
+    return find(plan.root, folder, f"images/{folder}")
+
+
+def draw(tools, record, annotations, table):
+    """The mask of an image as PNG."""
+    height, width = record["height"], record["width"]
+    mask = np.zeros((height, width), np.uint8)
+    for annotation in annotations:
+        shape = annotation["segmentation"]
+        if isinstance(shape, list) and not shape:
+            continue
+        codes = tools.frPyObjects(shape, height, width)
+        area = tools.decode(codes)
+        area = area.any(axis=2) if area.ndim == 3 else area.astype(bool)
+        mask[area & (mask == 0)] = table[annotation["category_id"]]
+    return png(mask)
+
+
+def _kept(plan, folder, stems):
+    """The stems with enough foreground, counted in the finished masks."""
+
+    def lines():
+        from ..files import read_labels
+
+        kept = []
+        for stem in stems:
+            mask = read_labels(plan.out / f"masks/{folder}/{stem}.png")
+            if np.count_nonzero(mask) > MIN_FOREGROUND:
+                kept.append(stem)
+        return kept
+
+    return lines

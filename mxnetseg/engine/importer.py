@@ -113,8 +113,8 @@ def _import_network(system, weights, out, build, classes, dataset, origin, lines
     lines.append(f"network  {net.created_with['name']}: {_options(made)}")
     shown_classes = ", ".join(info.classes[:3]) + (" ..." if net.num_classes > 3 else "")
     named_by = dataset or ("as given" if classes else "names unknown: give --data or --classes")
-    order = f", order {data_section['options']['order']}" if data_section.get("options") else ""
-    lines.append(f"classes  {net.num_classes} ({shown_classes}; {named_by}{order})")
+    chosen = f", {_options(data_section['options'])}" if data_section.get("options") else ""
+    lines.append(f"classes  {net.num_classes} ({shown_classes}; {named_by}{chosen})")
     return list(ours.values())
 
 
@@ -168,10 +168,10 @@ def _info(system, num_classes, classes, dataset):
     section = {}
     if dataset:
         info = data.info(dataset)
-        orders = (info.spec.options or {}).get("order", {})
-        if _ORDERS.get(system) in orders:
-            section["options"] = {"order": _ORDERS[system]}
-            info = data.info(dataset, **section["options"])
+        options = _data_options(system, num_classes, info.spec.options)
+        if options:
+            section["options"] = options
+            info = data.info(dataset, **options)
         section["name"] = dataset
         if info.num_classes != num_classes:
             raise UsageError(
@@ -189,6 +189,19 @@ def _info(system, num_classes, classes, dataset):
     return types.SimpleNamespace(
         classes=tuple(names), palette=palette, scales=scales, mean=IMAGENET_MEAN, std=IMAGENET_STD
     ), section
+
+
+def _data_options(system, num_classes, known):
+    """The options of a data set with which its classes are those of the code base."""
+    options = {}
+    sets = [str(value) for value in known.get("classes", ())]
+    if str(num_classes) in sets:
+        options["classes"] = num_classes
+    elif num_classes == 11 and "leading" in sets:  # CamVid from its 32 colours
+        options["classes"] = "leading" if _ORDERS.get(system) == "sanet" else "grouped"
+    if num_classes == 11 and _ORDERS.get(system) in known.get("order", ()):
+        options["order"] = _ORDERS[system]
+    return options
 
 
 def _write_classifier(out, arrays, origin):

@@ -227,8 +227,7 @@ def _torch(path):
         import torch
     except ImportError:
         raise UsageError(
-            f"{path} is a PyTorch file, which needs PyTorch: pip install torch "
-            "--index-url https://download.pytorch.org/whl/cpu"
+            f"{path} is a PyTorch file, which needs PyTorch: pip install torch"
         ) from None
     return torch
 

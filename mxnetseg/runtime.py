@@ -154,6 +154,19 @@ def load_cuda_libraries():
                 ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
 
 
+@contextlib.contextmanager
+def without_torch():
+    """Import GluonCV within: it refuses to load beside PyTorch 2, which it does not need."""
+    torch = sys.modules.get("torch")
+    sys.modules["torch"] = None
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+        if torch is not None:
+            sys.modules["torch"] = torch
+
+
 def is_gpu_build():
     """Whether the installed MXNet is one of the mxnet-cuXXX packages; does not import it."""
     from importlib import metadata

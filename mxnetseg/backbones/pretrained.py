@@ -3,6 +3,7 @@
 import mxnet as mx
 
 from ..errors import MXNetSegError, UsageError
+from ..runtime import without_torch
 from . import layouts
 from .base import Backbone
 from .channels import fit_channels
@@ -109,7 +110,8 @@ def _strip(key):
 
 def _download(name):
     try:
-        from gluoncv.model_zoo.model_store import get_model_file
+        with without_torch():
+            from gluoncv.model_zoo.model_store import get_model_file
     except ImportError:
         raise UsageError(
             "backbone_weights: imagenet needs GluonCV: pip install gluoncv==0.10.5.post0. Or give "

@@ -9,6 +9,7 @@ import numpy as np
 
 from mxnetseg import data
 from mxnetseg.metrics import ConfusionMatrix
+from mxnetseg.runtime import without_torch
 
 from .timing import Row, best
 
@@ -64,7 +65,8 @@ def _mean(function, times):
 
 def _gluoncv_sample(image, mask):
     """GluonCV's way: PIL, the whole image scaled, labels mapped by unique and digitize."""
-    from gluoncv.data.segbase import SegmentationDataset
+    with without_torch():
+        from gluoncv.data.segbase import SegmentationDataset
     from mxnet.gluon.data.vision import transforms
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""MobileNetV2 in four widths, with the parameter names of MXNetSeg (GluonCV's features, cut in four).
+"""MobileNetV2 in four widths, with MXNetSeg's parameter names (GluonCV's features, cut in four).
 
 Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018.
 """

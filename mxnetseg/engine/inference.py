@@ -6,7 +6,8 @@ enlarged logits through memory even once.
 """
 
 import functools
-import os
+import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -22,12 +23,24 @@ from ..runtime import usable_cores
 STRIP_VALUES = 1_200_000  # of float32 scores per strip and thread: about the second-level cache
 FUSED_TOLERANCE = 1e-4  # of the logits' standard deviation; right ones differ by 1e-5
 
+# A static graph is up to a fifth faster, but needs half more memory and hardly returns what an
+# input of another size took. So inputs of more pixels than this go without.
+STATIC_PIXELS = 2_400_000
+
+# oneDNN 2.4 (of MXNet 1.9.1) computes sizes of 1 x 1 convolutions modulo 2**32, and the process
+# dies of a division by zero where the output has a multiple of this many values.
+FATAL_VALUES = 1 << 27
+MARGIN = 32  # columns of padding that make such a size harmless
+
 
 class Inference:
     """Runs a network, inference only. The network's flags and hybridised graph are not touched.
 
     The graph is traced anew and shares the network's parameters. While the parameters change (in
     training) make a new one for every evaluation: that takes a fraction of a second.
+
+    Attributes:
+        fused: whether layers are joined.
 
     Args:
         net: a SegmentationModel with parameters on ``contexts``.
@@ -44,44 +57,71 @@ class Inference:
         self.normalize = Normalize(mean, std)
         self.normalize.initialize(ctx=self.contexts)
         self.normalize.hybridize(static_alloc=True)
-        self._forward = self._trace()
-        self._forward.hybridize(static_alloc=True, static_shape=True)
-        self.fused = False
-        if fuse and self._can_fuse():
-            self._fuse()
+        self._channels = len(mean)
+        self._on_cpu = all(c.device_type == "cpu" for c in self.contexts)
+        self._data = mx.sym.var("data", dtype="float32")
+        self._symbol = net.logits(mx.sym, self._data)[0]
+        self._pointwise = _pointwise_convolutions(self._symbol) if self._on_cpu else None
+        self._sizes, self._graphs, self._lock = {}, {}, threading.Lock()
+        self.fused = bool(fuse and self._on_cpu and self._fusing_works())
 
-    def _trace(self):
-        x = mx.sym.var("data", dtype="float32")
-        return gluon.SymbolBlock(
-            self.net.logits(mx.sym, x)[0], [x], params=self.net.collect_params()
-        )
+    def _graph(self, static, fused):
+        """The network as a block of its own that shares the parameters."""
+        with self._lock:
+            if (static, fused) not in self._graphs:
+                graph = gluon.SymbolBlock(
+                    self._symbol, [self._data], params=self.net.collect_params()
+                )
+                if fused:
+                    shape = (1, self._channels, *self.net.valid_size(48, 80))
+                    x = mx.nd.zeros(shape, ctx=self.contexts[0])
+                    graph.optimize_for(
+                        x, backend="MKLDNN", static_alloc=static, static_shape=static
+                    )
+                else:
+                    graph.hybridize(static_alloc=static, static_shape=static)
+                self._graphs[static, fused] = graph
+            return self._graphs[static, fused]
 
-    def _can_fuse(self):
-        return (
-            all(c.device_type == "cpu" for c in self.contexts)
-            and mx.runtime.Features().is_enabled("MKLDNN")
-            and os.environ.get("MXNET_MKLDNN_ENABLED", "1") != "0"
-        )
-
-    def _fuse(self):
-        """Use the fused graph if it proves to be right on a small image.
+    def _fusing_works(self):
+        """Whether the fused graph proves to be right on a small image.
 
         MXNet 1.9.1 mixes up the inputs of fused layers in some graphs; mostly their shapes then do
         not fit, but nothing guarantees that.
         """
+        if not mx.runtime.Features().is_enabled("MKLDNN"):
+            return False
         height, width = self.net.valid_size(48, 80)
-        values = np.random.RandomState(0).standard_normal((1, 3, height, width))
+        values = np.random.RandomState(0).standard_normal((1, self._channels, height, width))
         x = mx.nd.array(values, ctx=self.contexts[0])
-        fused = self._trace()
         try:
-            fused.optimize_for(x, backend="MKLDNN", static_alloc=True, static_shape=True)
-            found = fused(x).asnumpy()
+            found = self._graph(True, True)(x).asnumpy()
         except mx.MXNetError:
-            return
-        wanted = self._forward(x).asnumpy()
-        difference = np.abs(found - wanted).max()
-        if difference <= FUSED_TOLERANCE * wanted.std():
-            self._forward, self.fused = fused, True
+            return False
+        wanted = self._graph(True, False)(x).asnumpy()
+        return bool(np.abs(found - wanted).max() <= FUSED_TOLERANCE * wanted.std())
+
+    def _forward(self, x):
+        count, _, height, width = x.shape
+        graph = self._graph(count * height * width <= STATIC_PIXELS, self.fused)
+        if count > 1 and self._is_fatal(count, height, width):
+            return mx.nd.concat(*(graph(x[k : k + 1]) for k in range(count)), dim=0)
+        return graph(x)
+
+    def _is_fatal(self, count, height, width):
+        """Whether oneDNN would kill the process on a batch of this size."""
+        if self._pointwise is None or count * height * width < FATAL_VALUES >> 9:
+            return False
+        key = count, height, width
+        if key not in self._sizes:
+            shapes = self._pointwise.infer_shape(data=(count, self._channels, height, width))[1]
+            # channels are padded to whole vectors or blocks
+            self._sizes[key] = any(
+                -(-c // block) * block * n * h * w % FATAL_VALUES == 0
+                for n, c, h, w in shapes
+                for block in (1, 16, 32, 64)
+            )
+        return self._sizes[key]
 
     def __call__(self, images, padded=None, context=0):
         """Start the network on a batch; does not wait for the result.
@@ -117,7 +157,23 @@ class Inference:
                 f"{height}x{width}. Evaluate with sliding windows: mode slide, crop size "
                 f"{rows}x{columns}."
             )
+        if not self.net.fixed_size:
+            for _ in range(8):
+                if not self._is_fatal(1, rows, columns):
+                    break
+                rows, columns = self.net.valid_size(rows, columns + MARGIN)
         return rows, columns
+
+
+def _pointwise_convolutions(symbol):
+    """The 1 x 1 convolutions of a graph as one symbol with an output for each, or None."""
+    names = [
+        node["name"] + "_output"
+        for node in json.loads(symbol.tojson())["nodes"]
+        if node["op"] == "Convolution" and node["attrs"]["kernel"] == "(1, 1)"
+    ]
+    internals = symbol.get_internals()
+    return mx.sym.Group([internals[name] for name in names]) if names else None
 
 
 def read(logits):

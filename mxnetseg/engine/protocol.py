@@ -21,6 +21,7 @@ from .inference import (
     strips,
 )
 
+WHOLE_PIXELS = 7_000_000  # of an image at once; a ladder decoder takes about 5 GB for so many
 BATCH_PIXELS = 2_400_000  # of the windows that go through the network together
 MULTI_SCALE = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # where a data set does not name its own
 EXP_LIMIT = 80.0  # exp of it, summed over thousands of windows, still is a float32
@@ -32,8 +33,9 @@ class Protocol:
     """What an evaluation does with an image; printed with every result.
 
     Attributes:
-        mode: ``whole``: the image at once, padded to what the network takes; ``slide``: windows of
-            ``crop_size``. Padding is the mean colour, right and below.
+        mode: ``whole``: the image at once, padded to what the network takes (of more than 7 million
+            pixels, after scaling: in two overlapping halves); ``slide``: windows of ``crop_size``.
+            Padding is the mean colour, right and below.
         crop_size: (height, width) of a window. None: the data set's own.
         stride: (rows, columns) between windows. None: two thirds of the crop.
         scales: sizes relative to the image (or to ``base_size``).
@@ -154,12 +156,22 @@ class Protocol:
     def plan(self, height, width):
         """The windows over an image: (row ranges, column ranges, size of the network's input)."""
         if self.mode == "whole":
-            return [(0, height)], [(0, width)], (height, width)
+            return _whole(height, width)
         axes = [
             _ranges(n, c, s, self.windows == "shift")
             for n, c, s in zip((height, width), self.crop_size, self.step)
         ]
         return axes[0], axes[1], self.crop_size
+
+
+def _whole(height, width):
+    """The plan of one window; of two that overlap by a quarter where memory would not suffice."""
+    if height * width <= WHOLE_PIXELS:
+        return [(0, height)], [(0, width)], (height, width)
+    part = -(-max(height, width) * 5 // 8)
+    if width >= height:
+        return [(0, height)], [(0, part), (width - part, width)], (height, part)
+    return [(0, part), (height - part, height)], [(0, width)], (part, width)
 
 
 def _ranges(length, crop, stride, shift):

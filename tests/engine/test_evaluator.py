@@ -10,6 +10,7 @@ from PIL import Image
 
 from mxnetseg import config
 from mxnetseg.engine import evaluator
+from mxnetseg.engine import protocol as protocol_module
 from mxnetseg.engine.evaluator import Protocol, evaluate, run
 from mxnetseg.errors import MXNetSegError, UsageError
 from mxnetseg.metrics import ConfusionMatrix
@@ -175,3 +176,17 @@ def test_protocol_of_a_checkpoint_and_wishes():
 def test_sliding_needs_a_crop():
     with pytest.raises(UsageError, match="crop_size"):
         evaluate(tiny_net(), Images(), Protocol(mode="slide"), CPU)
+
+
+def test_huge_images_go_in_two_halves(monkeypatch):
+    monkeypatch.setattr(protocol_module, "WHOLE_PIXELS", 1000)
+    for height, width in ((20, 90), (90, 20), (40, 40), (1, 2001)):
+        rows, columns, size = Protocol().plan(height, width)
+        assert len(rows) * len(columns) == 2
+        for ranges, length, part in ((rows, height, size[0]), (columns, width, size[1])):
+            covered = np.zeros(length, int)
+            for start, stop in ranges:
+                covered[start:stop] += 1
+                assert stop - start == part
+            assert covered.min() >= 1
+    assert Protocol().plan(10, 90)[2] == (10, 90)

@@ -154,21 +154,54 @@ def test_fused_equals_plain_for_any_size():
 
 
 def test_a_wrongly_fused_graph_is_not_used(monkeypatch):
-    net = tiny_net()
-    wrong = tiny_net(seed=1)
-    trace = Inference._trace
-    made = []
+    graph = Inference._graph
 
-    def second_is_wrong(self):
-        made.append(1)
-        self.net, right = (wrong, self.net) if len(made) == 2 else (net, self.net)
-        graph = trace(self)
-        self.net = right
-        return graph
+    def wrong(self, static, fused):
+        right = graph(self, static, fused)
+        return (lambda x: right(x) * 1.01) if fused else right
 
-    monkeypatch.setattr(Inference, "_trace", second_is_wrong)
+    monkeypatch.setattr(Inference, "_graph", wrong)
+    net, pixels = tiny_net(), image(32, 48)
     inference = Inference(net, CPU, MEAN, STD)
-    assert len(made) == 2 and not inference.fused
+    assert not inference.fused
+    assert agreement(segment(inference, pixels, Protocol()), direct(net, pixels)) > 0.999
+
+
+def test_large_inputs_give_the_same(monkeypatch):
+    net, pixels = tiny_net(), image(32, 48)
+    wanted = Inference(net, CPU, MEAN, STD)(pixels[None]).asnumpy()
+    monkeypatch.setattr(module, "STATIC_PIXELS", 100)
+    found = Inference(net, CPU, MEAN, STD)(pixels[None]).asnumpy()
+    assert (found == wanted).all()
+
+
+class Pointwise(TinyNet):
+    """Its only output comes from a 1 x 1 convolution."""
+
+    def logits(self, F, x):
+        return super().logits(F, x)[1:]
+
+
+def test_sizes_that_onednn_cannot_take_are_avoided(monkeypatch):
+    net = Pointwise(5)
+    net.initialize()
+    plain = Inference(net, CPU, MEAN, STD)
+    pixels = image(32, 64)
+    wanted = plain(np.stack([pixels] * 4)).asnumpy()
+    assert plain.padded_size(32, 64) == (32, 64)
+    # 5 channels may count as 64: 64 x 8 x 16 values come from 32 x 64 pixels
+    monkeypatch.setattr(module, "FATAL_VALUES", 64 * 8 * 16)
+    careful = Inference(net, CPU, MEAN, STD)
+    assert careful.padded_size(32, 64) == (32, 96) and careful.padded_size(32, 60) == (32, 60)
+    assert careful(pixels[None]).shape == (1, 5, 8, 24)
+    padded = np.zeros((1, 3, 32, 96), np.float32)
+    padded[..., :64] = normalise(pixels)
+    exact = net(mx.nd.array(padded))[0][0].asnumpy().argmax(axis=0)[:, :64]
+    assert agreement(segment(careful, pixels, Protocol()), exact) > 0.999
+    # a batch that is too large together goes one by one
+    monkeypatch.setattr(module, "FATAL_VALUES", 4 * 64 * 8 * 16)
+    found = Inference(net, CPU, MEAN, STD)(np.stack([pixels] * 4)).asnumpy()
+    assert np.abs(found - wanted).max() < 1e-5
 
 
 def test_scores_that_are_not_finite_are_refused():

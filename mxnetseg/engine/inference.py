@@ -167,13 +167,15 @@ class Inference:
 
 def _pointwise_convolutions(symbol):
     """The 1 x 1 convolutions of a graph as one symbol with an output for each, or None."""
-    names = [
+    names = {
         node["name"] + "_output"
         for node in json.loads(symbol.tojson())["nodes"]
         if node["op"] == "Convolution" and node["attrs"]["kernel"] == "(1, 1)"
-    ]
+    }
     internals = symbol.get_internals()
-    return mx.sym.Group([internals[name] for name in names]) if names else None
+    # by position, because a layer that runs twice has two outputs of one name
+    found = [internals[i] for i, name in enumerate(internals.list_outputs()) if name in names]
+    return mx.sym.Group(found) if found else None
 
 
 def read(logits):

@@ -204,6 +204,14 @@ def test_sizes_that_onednn_cannot_take_are_avoided(monkeypatch):
     assert np.abs(found - wanted).max() < 1e-5
 
 
+@pytest.mark.parametrize("name", ["attention_to_scale", "swiftnetpr"])
+def test_networks_that_run_a_layer_twice(name):
+    net = models.create(name, 5, "xception39", aux=False)
+    inference = Inference(net, CPU, MEAN, STD)
+    wanted = net(mx.nd.array(normalise(image(64, 96))))[0].asnumpy()
+    assert agreement(segment(inference, image(64, 96), Protocol()), wanted[0].argmax(0)) > 0.99
+
+
 def test_scores_that_are_not_finite_are_refused():
     net = tiny_net()
     net.head.weight.set_data(net.head.weight.data() * np.nan)

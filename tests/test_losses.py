@@ -8,6 +8,8 @@ from mxnet import autograd
 from mxnetseg import losses, models
 from mxnetseg.data.transforms import edge_map
 from mxnetseg.errors import UsageError
+from mxnetseg.losses import host, pixels
+from mxnetseg.nn import resize_like
 
 CLASSES = 5
 WEIGHTS = [0.5, 1, 1.5, 2, 0.25]
@@ -29,8 +31,10 @@ def slow(z, y, class_weights=None):
     return loss, weight, np.exp(log_p) - one_hot
 
 
-@pytest.fixture
-def batch():
+@pytest.fixture(params=["host", "operators"])
+def batch(request, monkeypatch):
+    if request.param == "operators":  # as on a GPU
+        monkeypatch.setattr(pixels, "HOST", ())
     rng = np.random.RandomState(0)
     z = rng.randn(4, CLASSES, 9, 7).astype(np.float32)
     y = rng.randint(0, CLASSES, (4, 9, 7)).astype(np.uint8)
@@ -106,18 +110,31 @@ def test_auxiliary_weights_reach_the_gradient(batch):
 
 
 @pytest.mark.parametrize("align_corners", [True, False])
-def test_enlarges_the_logits_as_the_network_would(align_corners):
+@pytest.mark.parametrize("size", [(4, 3), (9, 6), (13, 3), (13, 10)])
+def test_enlarges_the_logits_as_the_network_would(align_corners, size, monkeypatch):
+    """On the host, in strips, and with operators: the same value and gradient as of a resize."""
+    monkeypatch.setattr(host, "STRIP_VALUES", 200)
     mx.random.seed(3)
-    z = mx.nd.random.normal(shape=(2, CLASSES, 4, 3))
-    y = mx.nd.array(np.random.RandomState(1).randint(0, CLASSES, (2, 13, 10)))
-    net = models.create("fcn", CLASSES, backbone="resnet18", aux=False)
-    net.align_corners = align_corners
-    loss = losses.create("cross_entropy", net)
-    from mxnetseg.nn import resize_like
-
-    large = resize_like(mx.nd, z, y.expand_dims(1), align_corners)
-    small_value = loss([(z,)], [y])[0].asscalar()
-    np.testing.assert_allclose(small_value, loss([(large,)], [y])[0].asscalar(), rtol=1e-5)
+    z = mx.nd.random.normal(shape=(2, CLASSES, *size))
+    labels = np.random.RandomState(1).choice([0, 1, 2, 3, 4, 255], (2, 13, 10))
+    y = mx.nd.array(labels, dtype="uint8")
+    z.attach_grad()
+    large = y.expand_dims(1).astype("float32")
+    with autograd.record():
+        large = resize_like(mx.nd, z, large, align_corners)
+        log_p = mx.nd.log_softmax(large, axis=1)
+        picked = mx.nd.pick(log_p, y.astype("float32"), axis=1) * mx.nd.array(labels != 255)
+        expected = -picked.sum() / (labels != 255).sum()
+    expected.backward()
+    wanted = z.grad.asnumpy()
+    for devices in (pixels.HOST, ()):
+        monkeypatch.setattr(pixels, "HOST", devices)
+        loss = losses.CrossEntropy(CLASSES, align_corners=align_corners)
+        with autograd.record():
+            (value,) = loss([(z,)], [y])
+        value.backward()
+        np.testing.assert_allclose(value.asscalar(), expected.asscalar(), rtol=1e-5)
+        np.testing.assert_allclose(z.grad.asnumpy(), wanted, atol=1e-7)
 
 
 def test_recorded_values():

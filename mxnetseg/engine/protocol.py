@@ -10,16 +10,8 @@ import numpy as np
 from .. import config
 from ..data.pixels import by_channels
 from ..errors import MXNetSegError, UsageError
-from .inference import (
-    Resize,
-    argmax,
-    argmax_into,
-    interpolation,
-    logits_of,
-    parallel,
-    read,
-    strips,
-)
+from ..resample import Resize, interpolation, parallel, strips
+from .inference import argmax, argmax_into, logits_of, read
 
 WHOLE_PIXELS = 7_000_000  # of an image at once; a ladder decoder takes about 5 GB for so many
 BATCH_PIXELS = 2_400_000  # of the windows that go through the network together

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from mxnet import autograd, gluon
 
-from mxnetseg import models
+from mxnetseg import models, resample
 from mxnetseg.engine import inference as module
 from mxnetseg.engine import protocol as protocols
-from mxnetseg.engine.inference import Inference, argmax, argmax_into, interpolation, logits_of, read
+from mxnetseg.engine.inference import Inference, argmax, argmax_into, logits_of, read
 from mxnetseg.engine.protocol import Protocol, segment
 from mxnetseg.errors import MXNetSegError, UsageError
 from mxnetseg.nn import resize_like
+from mxnetseg.resample import interpolation
 
 from .tiny import MEAN, STD, TinyNet, image, normalise, tiny_net
 
@@ -35,7 +36,7 @@ def agreement(a, b):
     "sizes", [((5, 7), (40, 56)), ((9, 4), (9, 13)), ((1, 3), (8, 8)), ((12, 9), (5, 9))]
 )
 def test_strips_equal_resize_like(align, sizes, monkeypatch):
-    monkeypatch.setattr(module, "STRIP_VALUES", 500)
+    monkeypatch.setattr(resample, "STRIP_VALUES", 500)
     (h, w), (height, width) = sizes
     values = np.random.default_rng(0).normal(size=(6, h, w)).astype(np.float32)
     wanted = resize_like(
@@ -345,7 +346,7 @@ def slow(net, pixels, protocol, size):
     ],
 )
 def test_merges_equal_a_slow_reference(merge, windows, options, monkeypatch):
-    monkeypatch.setattr(module, "STRIP_VALUES", 2000)
+    monkeypatch.setattr(resample, "STRIP_VALUES", 2000)
     protocol = Protocol(merge=merge, windows=windows, **options)
     net = tiny_net(divisor=4)
     inference = Inference(net, CPU, MEAN, STD)

@@ -1,7 +1,7 @@
 """Losses over the whole batch, however it is split over devices.
 
-Logits may come at the network's own resolution: they are enlarged to the labels here, with the
-classes last, which costs half of what enlarging and then taking the softmax over axis 1 does.
+Logits may come at the network's own resolution: they are enlarged to the labels here (see
+``pixels``).
 
 The gradient is that of the formula: the mean over all valid pixels of the *whole* batch, plus the
 auxiliary terms times their weights. A batch without one valid pixel has loss 0 and gradient 0. A
@@ -14,77 +14,14 @@ import math
 
 import mxnet as mx
 import numpy as np
-from mxnet import autograd, gluon
+from mxnet import autograd
 
-from .data.transforms import edge_map
-from .errors import UsageError
-from .nn import interpolation_matrix
-from .registry import Registry, check_options
+from ..data.transforms import edge_map
+from ..errors import UsageError
+from ..registry import Registry, check_options
+from .pixels import IGNORE, PixelBoundary, PixelCrossEntropy  # noqa: F401
 
-IGNORE = 255
 registry = Registry("loss")
-
-
-class PixelCrossEntropy(gluon.HybridBlock):
-    """-log softmax at the label, per pixel.
-
-    Logits (N, C, h, w) and labels (N, H, W) -> losses (H, N, W), 0 where the label is IGNORE, and
-    the weights (H, N, W): the class weight of a valid pixel, 0 elsewhere. The losses are weighted.
-
-    Args:
-        align_corners: how the logits are enlarged to (H, W).
-        class_weights: one number per class, or None for 1.
-    """
-
-    def __init__(self, num_classes, align_corners=True, class_weights=None):
-        super().__init__()
-        self._num_classes = num_classes
-        self._align_corners = align_corners
-        self.weights = None
-        if class_weights is not None:
-            if len(class_weights) != num_classes:
-                raise UsageError(
-                    f"loss.class_weights has {len(class_weights)} numbers for "
-                    f"{num_classes} classes. Give one per class."
-                )
-            self.weights = self.params.get_constant("weights", mx.nd.array(class_weights))
-
-    def hybrid_forward(self, F, logits, label, weights=None):
-        label = F.cast(F.transpose(label, axes=(1, 0, 2)), "float32")  # (H, N, W)
-        z = _enlarged(F, logits, label, self._align_corners)
-        valid = label != IGNORE
-        index = label * valid
-        loss = -F.pick(F.log_softmax(z, axis=-1), index, axis=-1) * valid
-        wrong = (index >= self._num_classes) + (index < 0)
-        loss = F.where(wrong, F.ones_like(loss) * math.nan, loss)
-        weight = valid if weights is None else F.take(weights, index) * valid
-        return loss * weight, weight
-
-
-class PixelBoundary(gluon.HybridBlock):
-    """Binary cross entropy per pixel.
-
-    Logits (N, 1, h, w) and targets 0 or 1 (N, H, W) -> losses, targets and logits, all (H, N, W).
-    """
-
-    def __init__(self, align_corners=True):
-        super().__init__()
-        self._align_corners = align_corners
-
-    def hybrid_forward(self, F, logits, target):
-        target = F.cast(F.transpose(target, axes=(1, 0, 2)), "float32")
-        z = _enlarged(F, logits, target, self._align_corners)
-        z = F.reshape(z, (0, 0, 0))  # the one channel goes
-        loss = F.relu(z) - z * target + F.Activation(-F.abs(z), act_type="softrelu")
-        return loss, target, z
-
-
-def _enlarged(F, logits, like, align_corners):
-    """Logits (N, C, h, w) at the size of ``like`` (H, N, W): (H, N, W, C)."""
-    rows = interpolation_matrix(F, logits, 2, like, 0, align_corners)
-    columns = interpolation_matrix(F, logits, 3, like, 2, align_corners)
-    z = F.dot(columns, F.transpose(logits, axes=(3, 2, 0, 1)))  # (W, h, N, C)
-    return F.dot(rows, F.transpose(z, axes=(1, 2, 0, 3)))
 
 
 class Loss:
@@ -108,8 +45,6 @@ class Loss:
         self.output_weights = tuple(output_weights)
         self.boundaries = tuple(boundaries)
         self.pixels = PixelCrossEntropy(num_classes, align_corners, class_weights)
-        self.pixels.initialize()
-        self.pixels.hybridize(static_alloc=True)
         self.edge_pixels = PixelBoundary(align_corners)
         self.edge_pixels.hybridize(static_alloc=True)
 
@@ -128,7 +63,6 @@ class Loss:
                 f"The network has {len(outputs[0])} outputs, but the loss has "
                 f"{len(self.output_weights)} output weights."
             )
-        self.pixels.collect_params().reset_ctx([label.context for label in labels])
         targets = [edges(label) for label in labels] if self.boundaries else []
         classes, borders, summands = [], [], []
         for k, output_weight in enumerate(self.output_weights):
@@ -148,8 +82,8 @@ class Loss:
     def reduce(self, terms, auxiliary=False):
         """Mean over the valid pixels of all devices: [(losses, weights)] -> [scalar]."""
         with autograd.pause():
-            total = over_devices(mx.nd.add_n, [weight.sum() for _, weight in terms])
-        return [loss.sum() / mx.nd.maximum(t, 1e-12) for (loss, _), t in zip(terms, total)]
+            total = over_devices(mx.nd.add_n, [total_of(weight) for _, weight in terms])
+        return [total_of(loss) / mx.nd.maximum(t, 1e-12) for (loss, _), t in zip(terms, total)]
 
     def balanced(self, terms):
         """Mean over all pixels of all devices; boundaries and the rest have the same say.
@@ -158,12 +92,12 @@ class Loss:
         """
         with autograd.pause():
             pixels = sum(target.size for _, target, _ in terms)
-            count = over_devices(mx.nd.add_n, [target.sum() for _, target, _ in terms])
+            count = over_devices(mx.nd.add_n, [total_of(target) for _, target, _ in terms])
         out = []
         for (loss, target, _), ones in zip(terms, count):
             share = (ones / pixels).reshape((1, 1, 1))
             weight = mx.nd.broadcast_mul(target, 1 - 2 * share)
-            out.append((loss * mx.nd.broadcast_add(weight, share)).sum() / pixels)
+            out.append(total_of(loss * mx.nd.broadcast_add(weight, share)) / pixels)
         return out
 
     def joint(self, main, boundary):
@@ -176,6 +110,12 @@ def edges(label):
     masks = label.asnumpy().astype(np.uint8)
     found = np.stack([edge_map(mask, frame=0) for mask in masks])
     return mx.nd.array(found, ctx=label.context)
+
+
+def total_of(x):
+    """The sum (1,) of an array, as a product: five times as fast as MXNet's sum on a CPU."""
+    flat = x.reshape(-1)
+    return mx.nd.dot(flat, mx.nd.ones_like(flat))
 
 
 def over_devices(function, values):
@@ -225,11 +165,11 @@ class OHEM(Loss):
                 mx.nd.broadcast_greater_equal(h, limit) * (weight > 0)
                 for h, limit, (_, weight) in zip(hardness, self._limits(hardness), terms)
             ]
-            kept = [(k * weight).sum() for k, (_, weight) in zip(keep, terms)]
+            kept = [total_of(k * weight) for k, (_, weight) in zip(keep, terms)]
             total = over_devices(mx.nd.add_n, kept)
         # where() and not a product: an invalid label's NaN compares false and must not be lost
         return [
-            (mx.nd.where((loss == loss) - k, mx.nd.zeros_like(loss), loss)).sum()
+            total_of(mx.nd.where((loss == loss) - k, mx.nd.zeros_like(loss), loss))
             / mx.nd.maximum(t, 1e-12)
             for (loss, _), k, t in zip(terms, keep, total)
         ]
@@ -290,7 +230,7 @@ class BoundaryAware(Loss):
         if not auxiliary:
             return self._hard_mean(terms, [weight > 0 for _, weight in terms])
         pixels = sum(loss.size for loss, _ in terms)
-        return [loss.sum() / pixels for loss, _ in terms]
+        return [total_of(loss) / pixels for loss, _ in terms]
 
     def joint(self, main, boundary):
         with autograd.pause():
@@ -312,9 +252,9 @@ class BoundaryAware(Loss):
                 mx.nd.broadcast_lesser_equal(h, limit) + (v == 0) > 0
                 for h, limit, v in zip(hardness, over_devices(self._limit, hardness), valid)
             ]
-            total = over_devices(mx.nd.add_n, [(1 - e).sum() for e in easy])
+            total = over_devices(mx.nd.add_n, [total_of(1 - e) for e in easy])
         return [
-            mx.nd.where(e, mx.nd.zeros_like(loss), loss).sum() / mx.nd.maximum(t, 1)
+            total_of(mx.nd.where(e, mx.nd.zeros_like(loss), loss)) / mx.nd.maximum(t, 1)
             for (loss, _), e, t in zip(terms, easy, total)
         ]
 

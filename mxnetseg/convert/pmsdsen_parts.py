@@ -4,14 +4,13 @@
 PMSDSEN's. Its gates saturate inside the whole network with random weights; on their own they show.
 """
 
-from mxnet.gluon import nn
-
 from ..errors import UsageError
 from ..models.pmsdsen import DownBlock, WeightedFusion
+from ..nn import TwoGraphBlock
 from . import pmsdsen, pytorch
 
 
-class Part(nn.HybridBlock):
+class Part(TwoGraphBlock):
     """(N, C, H, W) -> what the module makes of it; a fusion gets one half of the channels each."""
 
     def __init__(self, module):

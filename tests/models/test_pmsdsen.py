@@ -107,6 +107,23 @@ def test_parts(part):
         np.testing.assert_array_equal(module(mx.nd.array(x)).asnumpy(), want.asnumpy())
 
 
+@pytest.mark.parametrize("hybridise", [False, True])
+def test_parts_keep_the_unbiased_variance(hybridise):
+    module = convert.create("pmsdsen_parts", {"part": "DWFF5"})
+    module.initialize()
+    if hybridise:
+        module.hybridize()
+    x = _images(3, 64, 4, 5)
+    module(mx.nd.array(x))  # inference first: its graph is not the one of training
+    norm = module.part.conv_du[1]
+    with mx.autograd.record():
+        module(mx.nd.array(x)).backward()
+    mean = mx.nd.array((x[:, :32] + x[:, 32:]).mean((2, 3), keepdims=True))
+    seen = module.part.conv_du[0](mean).asnumpy()
+    want = 0.9 + 0.1 * seen.var((0, 2, 3), ddof=1)
+    np.testing.assert_allclose(norm.running_var.data().asnumpy(), want, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "build, match",
     [

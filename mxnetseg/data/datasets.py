@@ -143,6 +143,11 @@ def _raise_problems(problems, info, split, good):
         return
     kind = problems[0].kind
     same = [p for p in problems if p.kind == kind]
+    shown = ", ".join(Path(p.file).name for p in same[:5]) + (" ..." if len(same) > 5 else "")
+    if kind == "no mask" and not good and info.spec.prepare:
+        raise MXNetSegError(
+            f"No image of {info.title}, split '{split}', has a mask ({shown}); {info.spec.prepare}"
+        )
     if len(same) == 1:
         raise same[0]
     text = {
@@ -151,7 +156,6 @@ def _raise_problems(problems, info, split, good):
         "duplicate": "files exist twice under the same name",
         "list": "lines of the list are too short",
     }[kind]
-    shown = ", ".join(Path(p.file).name for p in same[:5]) + (" ..." if len(same) > 5 else "")
     raise MXNetSegError(
         f"{len(same)} of {good + len(problems)} entries of {info.title}, split '{split}': {text} "
         f"({shown}). For example: {same[0]}"
@@ -166,8 +170,10 @@ def resolve_root(source, info, root=None):
         if source.home is None and inside:
             parts = [split for split, facts in info.splits.items() if not facts.concat]
             if not any(layout.find_layout(info, split, root) for split in parts):
+                prepare = f" Or {info.spec.prepare}" if info.spec.prepare else ""
                 raise MXNetSegError(
                     f"{root} does not look like {info.title}; the folder {inside[0]} may be meant."
+                    + prepare
                 )
         return root
     if source.home is None:

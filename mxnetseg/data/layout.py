@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import posixpath
 import re
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -11,7 +12,9 @@ from ..registry import unknown
 from .files import ENDINGS, DataError
 from .spec import Layout, SplitSpec
 
-_PLACEHOLDER = re.compile(r"\{(\w+)(?::(path|stem))?\}")
+_PLACEHOLDER = re.compile(r"\{(\w+)(?::([\w|]+))?\}")
+_ALL_ENDINGS = (*ENDINGS, ".npy", *(ending.upper() for ending in ENDINGS))
+_HIDDEN = re.compile(r"(^|/)\.(?!\./)")
 
 
 class Pair(NamedTuple):
@@ -20,7 +23,8 @@ class Pair(NamedTuple):
     Attributes:
         image: path.
         mask: path; None: the split has no masks.
-        name: the image's path below the root, with ``/``.
+        name: the image's path below the root, with ``/``; of files beside the root the path below
+            the folder that both share.
         form: the form of the labels, of ``info.labels``.
         parts: paths of all masks where an image has several, the first of which is ``mask``.
     """
@@ -68,7 +72,7 @@ class Pattern:
         regex, last = "", 0
         seen = set()
         for match in _PLACEHOLDER.finditer(self.text):
-            key, crosses = match.groups()
+            key, how = match.groups()
             regex += re.escape(self.text[last : match.start()])
             last = match.end()
             if key == "ext":
@@ -77,8 +81,10 @@ class Pattern:
                 regex += f"(?P={key})"
             else:
                 seen.add(key)
-                # No hidden files: .DS_Store, ._picture.png
-                regex += f"(?P<{key}>(?!\\.){'.+' if crosses else '[^/]+'})"
+                if how and "|" in how:
+                    regex += f"(?P<{key}>{how})"
+                else:  # no hidden files: .DS_Store, ._picture.png
+                    regex += f"(?P<{key}>(?!\\.){'.+' if how else '[^/]+'})"
         self.regex = re.compile(regex + re.escape(self.text[last:]))
 
     def find(self, root):
@@ -96,7 +102,7 @@ class Pattern:
                 folders.clear()
             for file in files:
                 match = self.regex.fullmatch(prefix + file)
-                if match and "/." not in "/" + prefix + file:
+                if match and not _HIDDEN.search(prefix + file):
                     yield prefix + file, match.groupdict()
 
     def fill(self, texts):
@@ -187,12 +193,12 @@ def list_split(info, split, root):
         Listing; problems are listed, not raised. ``layout`` is None if the split is not there.
     """
     spec = info.splits.get(split)
-    if spec is not None and spec.concat:
+    if spec is not None and spec.concat and not _has_own_list(info, split, root):
         parts = [list_split(info, part, root) for part in spec.concat]
         layout = None if any(p.layout is None for p in parts) else parts[0].layout
         lists = (sum((p[k] for p in parts), []) for k in range(3))
         return Listing(*lists, layout, sum(p.excluded for p in parts))
-    found = find_layout(info, split, root)
+    found = find_layout(info, split if spec is None or not spec.concat else spec.concat[0], root)
     if found is None:
         return Listing([], [], [], None)
     layout, inside = found
@@ -201,12 +207,32 @@ def list_split(info, split, root):
     listing = finder(info, layout, split, base)
     pairs = [
         pair._replace(
-            name=f"{inside}/{pair.name}" if inside else pair.name,
+            name=_below(f"{inside}/{pair.name}" if inside else pair.name),
             form=layout.form or (info.form_of(pair.mask) if pair.mask else ""),
         )
         for pair in listing.pairs
     ]
     return listing._replace(pairs=pairs)
+
+
+def _has_own_list(info, split, root):
+    """Whether a split that is made of others has a list beside theirs (``trainval.txt``)."""
+    found = find_layout(info, info.splits[split].concat[0], root)
+    if found is None or found.layout.list is None or found.layout.without or found.layout.lines:
+        return False
+    layout, inside = found
+    folder = split_folder(layout, split)
+    listed = _list_path(layout, folder, os.path.join(str(root), inside))
+    return (
+        listed is not None
+        and (layout.splits is None or split in layout.splits)
+        and not listed.endswith(".mat")
+    )
+
+
+def _below(path):
+    """A name that stays below any folder that it is joined to."""
+    return re.sub(r"^(\.\./)+", "", path)
 
 
 def _stem(path):
@@ -387,11 +413,9 @@ def _entry(layout, pattern, folder, columns, root, must_exist=False):
         text = columns[int(key)] if int(key) < len(columns) else ""
         return os.path.splitext(text)[0] if how == "stem" else text
 
-    path = _PLACEHOLDER.sub(fill, pattern).replace("\\", "/")
+    path = posixpath.normpath(_PLACEHOLDER.sub(fill, pattern).replace("\\", "/"))
     if "{ext}" in path:
-        endings = (*ENDINGS, ".npy", *(ending.upper() for ending in ENDINGS))
-        paths = [path.replace("{ext}", ending[1:]) for ending in endings]
-        path = next((p for p in paths if os.path.isfile(os.path.join(root, p))), paths[0])
+        path = _existing(root, [path.replace("{ext}", ending[1:]) for ending in _ALL_ENDINGS])
     if layout.keep_parts:
         path = "/".join([p for p in path.split("/") if p][-layout.keep_parts :])
     elif path.startswith("/"):
@@ -399,9 +423,26 @@ def _entry(layout, pattern, folder, columns, root, must_exist=False):
         parts = [p for p in path.split("/") if p]
         ends = ("/".join(parts[start:]) for start in range(len(parts)))
         path = next((p for p in ends if os.path.exists(os.path.join(root, p))), "/".join(parts))
+    if not os.path.isfile(os.path.join(root, path)):
+        path = _existing(root, [path, *_with_other_ending(path)])
     if must_exist and not os.path.isfile(os.path.join(root, path)):
         return None
     return path
+
+
+def _existing(root, paths):
+    """The first of ``paths`` that is a file below ``root``, else the first."""
+    return next((p for p in paths if os.path.isfile(os.path.join(root, p))), paths[0])
+
+
+def _with_other_ending(path):
+    """The path where a list holds file names instead of stems (``x.jpg.png``), or stems (``x``)."""
+    stem, ending = os.path.splitext(path)
+    inner = os.path.splitext(stem)
+    if inner[1].lower() in ENDINGS:
+        yield from (inner[0] + ending, stem)
+    if ending.lower() not in _ALL_ENDINGS:
+        yield from (path + ending for ending in _ALL_ENDINGS)
 
 
 def _parts_by_stem(layout, folder, root):

@@ -116,7 +116,8 @@ class SplitSpec(_Strict):
         count: the expected number of images.
         labels: ``yes``; ``none``: the images have no masks, or masks that mean nothing;
             ``optional``: either every image has its mask or no image has one.
-        concat: the splits that this one is made of, one after the other.
+        concat: the splits that this one is made of, one after the other; a list of its own
+            beside theirs comes first.
     """
 
     count: Optional[int] = None
@@ -134,12 +135,13 @@ class Layout(_Strict):
 
     ``image`` and ``mask`` are paths with placeholders. ``{split}`` is the split's folder. Without
     ``list``, ``{stem}`` or any other name stands for text within one folder name or file name,
-    ``{stem:path}`` may also cross folders, and ``{ext}`` is any usual image ending, not
-    necessarily the same for image and mask. A mask belongs to the image with the same text in
-    the placeholders that its pattern uses.
+    ``{stem:path}`` may also cross folders, ``{folder:train|test}`` is one of these texts, and
+    ``{ext}`` is any usual image ending, not necessarily the same for image and mask. A mask belongs
+    to the image with the same text in the placeholders that its pattern uses.
 
     With ``list``, a text file with an entry per line, ``{0}`` and ``{1}`` are the columns and
-    ``{0:stem}`` is a column without its ending.
+    ``{0:stem}`` is a column without its ending. File names do where stems are expected, and stems
+    where file names are.
 
     Attributes:
         name: what to call this layout in messages.

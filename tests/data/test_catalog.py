@@ -519,3 +519,74 @@ def test_ranges_of_label_values():
     info = spec.Info("x", spec.parse_spec(content, "x"))
     assert info.lut[[0, 3, 4, 5, 9, 10, 20]].tolist() == [0, 0, 0, 1, 0, 255, 255]
     assert not info.known[21] and info.inverse[:2].tolist() == [3, 5]
+
+
+# -- what others do within the facts --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda stems: "\r\n".join(stems),
+        lambda stems: "\ufeff" + "".join(f"{stem}  \n\n" for stem in stems),
+        lambda stems: "".join(f"{stem}.jpg\n" for stem in stems),
+        lambda stems: "".join(f"./{stem}\n" for stem in stems),
+    ],
+    ids=["windows", "byte order mark", "file names", "dots"],
+)
+def test_lists_however_they_are_written(tmp_path, rewrite):
+    _, names = build("pascal_voc: official", tmp_path)
+    for path in tmp_path.rglob("ImageSets/Segmentation/*.txt"):
+        path.write_bytes(rewrite(path.read_text().split()).encode())
+    for split, wanted in names.items():
+        dataset = data.create("pascal_voc", split, tmp_path)
+        assert dataset.names == wanted
+        assert (dataset[0].mask is None) == (split == "test")
+
+
+def test_lists_of_stems_where_file_names_are_expected(folder):
+    names = data.create(folder, "train").names
+    (folder / "list.txt").write_text("".join(f"images/train/{Path(n).stem}\n" for n in names))
+    (folder / "data.yaml").write_text(
+        "classes: [wall, floor, tree]\nsplits: {train: {labels: none}}\n"
+        "layouts: [{list: list.txt, image: '{0}'}]\n"
+    )
+    assert data.create(folder / "data.yaml", "train").names == names
+
+
+def test_a_split_of_others_may_have_a_list_of_its_own(tmp_path):
+    build("pascal_voc: official", tmp_path)
+    (path,) = tmp_path.rglob("ImageSets/Segmentation/train.txt")
+    lists = [path.with_name(f"{split}.txt").read_text().split() for split in ("train", "val")]
+    order = sorted(sum(lists, []), reverse=True)
+    assert order != sum(lists, [])
+    path.with_name("trainval.txt").write_text("\n".join(order))
+    names = data.create("pascal_voc", "trainval", tmp_path).names
+    assert [Path(name).stem for name in names] == order
+    path.with_name("trainval.txt").unlink()
+    names = data.create("pascal_voc", "trainval", tmp_path).names
+    assert [Path(name).stem for name in names] == sum(lists, [])
+
+
+def test_ade20k_test_images_beside_the_others(tmp_path):
+    build("ade20k: official", tmp_path)
+    (images,) = tmp_path.rglob("release_test/testing")
+    dataset = data.create("ade20k", "test", tmp_path / "ADEChallengeData2016")
+    assert len(dataset) == len(list(images.glob("*.jpg")))
+    assert not any(".." in name for name in dataset.names)  # results are written under them
+
+
+def test_cityscapes_coarse_validates_on_fine_labels_where_there_are_no_others(tmp_path):
+    build("cityscapes_coarse: official", tmp_path)
+    shutil.rmtree(tmp_path / "gtCoarse/val")
+    for image in (tmp_path / "leftImg8bit/val").rglob("*.png"):
+        name = image.name.replace("leftImg8bit", "gtFine_labelIds")
+        write_png(tmp_path / f"gtFine/val/{image.parent.name}/{name}", [[7, 33]])
+        write_png(image, np.zeros((1, 2, 3)))
+    assert data.create("cityscapes_coarse", "val", tmp_path)[0].mask.tolist() == [[0, 18]]
+
+
+def test_masks_that_must_be_made_are_said_to_be(tmp_path):
+    write_png(tmp_path / "train2017/000000000009.jpg", np.zeros((4, 4, 3)))
+    with pytest.raises(MXNetSegError, match="No image .* has a mask .*mxnetseg prepare mscoco"):
+        data.create("mscoco", "train", tmp_path)

@@ -96,6 +96,18 @@ def test_nyuv2(nyu, tmp_path, shared):
                 assert np.array_equal(sample.mask, (table[labels[n].T] % 256).astype(np.uint8))
 
 
+def test_nyuv2_with_labels40(nyu, tmp_path):
+    root, images, labels = nyu
+    ours = np.stack([all_values(range(k, 41), labels[0].T.shape) for k in range(3)], axis=2)
+    mat(root / "labels40.mat", labels40=ours.astype(np.uint8))
+    prepare.prepare("nyuv2", root, tmp_path / "out")
+    (mask,) = masks("nyuv2", "val", tmp_path / "out")
+    assert np.array_equal(mask, (ours[..., 1] - 1) % 256)
+    mat(root / "labels40.mat", labels40=ours[:, :-1])
+    with pytest.raises(MXNetSegError, match="has the shape"):
+        prepare.prepare("nyuv2", root, tmp_path / "other")
+
+
 def test_an_interrupted_preparation_goes_on(nyu, tmp_path, monkeypatch):
     root, out = nyu[0], tmp_path / "out"
     made = []
@@ -184,6 +196,30 @@ def test_pascal_context(tmp_path, shared):
     assert np.array_equal(before[0], mask)
     written = np.array(Image.open(out / "Labels_59/2008_1.png"))
     assert written.min() == 0 and written.max() == 59
+
+
+def test_pascal_context_of_the_detail_api(tmp_path):
+    coder = pytest.importorskip("pycocotools.mask")
+    voc = tmp_path / "VOCdevkit/VOC2010"
+    images, areas = [], []
+    for number, phase in ((20080001, "train"), (20080002, "val")):
+        stem = f"2008_{number % 10000:06d}"
+        picture(voc / f"JPEGImages/{stem}.jpg", (6, 8))
+        images.append({"file_name": f"{stem}.jpg", "image_id": number, "phase": phase, "height": 6})
+        images[-1]["width"] = 8
+        code = coder.encode(np.asfortranarray(np.ones((6, 8), np.uint8)))
+        code["counts"] = code["counts"].decode()
+        for category, shape in ((1, code), (458, box(2, 1, 3, 2)), (2, box(4, 1, 1, 1))):
+            areas.append({"image_id": number, "category_id": category, "segmentation": shape})
+    content = {"images": images, "annos_segmentation": areas}
+    (tmp_path / "trainval_merged.json").write_text(json.dumps(content))
+    prepare.prepare("pascal_context", tmp_path)
+    (mask,) = masks("pascal_context", "train", tmp_path)
+    assert mask[1, 2:5].tolist() == [58, 58, 0] and (mask == 255).sum() == 48 - 6
+    assert data.create("pascal_context", "val", tmp_path).names[0].endswith("2008_000002.jpg")
+    (tmp_path / "trainval_merged.json").write_text("{}")
+    with pytest.raises(MXNetSegError, match="Detail API"):
+        prepare.prepare("pascal_context", tmp_path, tmp_path / "other")
 
 
 def box(x, y, width, height):
@@ -310,6 +346,15 @@ def test_cityscapes_ids(shared):
     assert {e["name"]: e["id"] for e in facts["x_all_labels"] if e["id"] >= 0} == cityscapes.IDS
 
 
+def test_camvid_repack_twice(tmp_path):
+    for folder, stem in (("train", "0001TP_006690"), ("val", "0016E5_07959")):
+        picture(tmp_path / f"{folder}/{stem}.png")
+        write_png(tmp_path / f"{folder}_labels/{stem}_L.png", np.full((*SIZE, 3), 128))
+    assert prepare.prepare("camvid", tmp_path).made == 4
+    assert prepare.prepare("camvid", tmp_path).made == 0  # its own images are none of the re-pack
+    assert not masks("camvid", "val", tmp_path)[0].any()
+
+
 def test_camvid(tmp_path, shared):
     facts = json.loads((shared / "data/datasets.json").read_text())["datasets"]["camvid32"]
     groups = {tuple(map(int, k.split(","))): v for k, v in facts["x_colour_to_camvid11"].items()}
@@ -355,6 +400,10 @@ def test_sunrgbd(tmp_path):
         train = masks("sunrgbd", "train", place)
         assert len(train) == 2 and np.array_equal(train[1], (labels[1] - 1) % 256)
         assert np.array_equal(masks("sunrgbd", "val", place)[0], (labels[2] - 1) % 256)
+    other = np.array([(name,) for name in "abc"], dtype=[("rgbname", object)])
+    mat(toolbox / "Metadata/SUNRGBDMeta.mat", SUNRGBDMeta=other)
+    with pytest.raises(MXNetSegError, match="download the toolbox"):
+        prepare.prepare("sunrgbd", root, tmp_path / "other")
 
 
 @pytest.mark.parametrize(

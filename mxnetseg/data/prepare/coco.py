@@ -67,14 +67,18 @@ def draw(tools, record, annotations, table):
     height, width = record["height"], record["width"]
     mask = np.zeros((height, width), np.uint8)
     for annotation in annotations:
-        shape = annotation["segmentation"]
-        if isinstance(shape, list) and not shape:
-            continue
-        codes = tools.frPyObjects(shape, height, width)
-        area = tools.decode(codes)
-        area = area.any(axis=2) if area.ndim == 3 else area.astype(bool)
-        mask[area & (mask == 0)] = table[annotation["category_id"]]
+        inside = area(tools, annotation["segmentation"], (height, width))
+        mask[inside & (mask == 0)] = table[annotation["category_id"]]
     return png(mask)
+
+
+def area(tools, shape, size):
+    """bool (H, W): the pixels of polygons, or of a run-length code, of an image of ``size``."""
+    if isinstance(shape, list) and not shape:
+        return np.zeros(size, bool)
+    compressed = isinstance(shape, dict) and isinstance(shape["counts"], (str, bytes))
+    inside = tools.decode(shape if compressed else tools.frPyObjects(shape, *size))
+    return inside.any(axis=2) if inside.ndim == 3 else inside.astype(bool)
 
 
 def _kept(plan, folder, stems):

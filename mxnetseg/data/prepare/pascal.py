@@ -1,8 +1,14 @@
 """The Pascal family: VOC with SBD's masks, and Pascal Context."""
 
+import collections
+import json
+
+import numpy as np
+
 from ...errors import MXNetSegError
 from .. import files, spec
-from .plan import file_values, find, mat, png, read_lines
+from . import coco
+from .plan import file_values, find, mat, needs, png, read_lines
 
 _VOC = ("VOCdevkit/VOC2012", "VOC2012", ".")
 _SBD = ("benchmark_RELEASE/dataset", "VOCdevkit/SBD", "SBD", "VOCaug/dataset", "dataset")
@@ -35,16 +41,30 @@ def voc_aug(plan):
         plan.list(f"VOCAug/{split}.txt", [f"{stem}.jpg {stem}.png" for stem in stems])
 
 
-def context(plan):
-    """Pascal Context: trainval/*.mat and VOC 2010 -> Labels_59/*.png, train.txt, val.txt.
+_VOC2010 = ("VOCdevkit/VOC2010", "VOC2010", ".")
+_DETAIL = "trainval_merged.json"
 
-    File values are 0 = background and whatever is none of the 59 classes, 1 .. 59. The lists are
-    VOC 2010's as far as there are labels.
+
+def context(plan):
+    """Pascal Context: trainval/*.mat (or trainval_merged.json) -> Labels_59/*.png, lists.
+
+    Images are those of VOC 2010. File values are 0 = background and whatever is none of the 59
+    classes, 1 .. 59. With the .mat files the lists are VOC 2010's as far as there are labels; with
+    the JSON file of the Detail API alone they are its own.
     """
-    voc = _holding(
-        plan.root, "ImageSets/Main/train.txt", ("VOCdevkit/VOC2010", "VOC2010", "."), "VOC 2010"
-    )
-    labels = find(plan.root, "trainval", "VOCdevkit/VOC2010/trainval", "VOC2010/trainval")
+    folders = [plan.root / place / "trainval" for place in (".", "VOCdevkit/VOC2010", "VOC2010")]
+    folders = [folder for folder in folders if folder.is_dir()]
+    detail = [plan.root / place / _DETAIL for place in (".", "VOCdevkit/VOC2010", "VOC2010")]
+    detail = [file for file in detail if file.is_file()]
+    if detail and not folders:
+        _context_of_json(plan, detail[0])
+    else:
+        _context_of_mat(plan, folders)
+
+
+def _context_of_mat(plan, folders):
+    voc = _holding(plan.root, "ImageSets/Main/train.txt", _VOC2010, "VOC 2010")
+    labels = folders[0] if folders else find(plan.root, "trainval", _DETAIL)
     info = spec.info("pascal_context")
     for split in ("train", "val"):
         stems = [s.split()[0] for s in read_lines(voc / f"ImageSets/Main/{split}.txt")]
@@ -57,6 +77,40 @@ def context(plan):
             plan.make(f"Labels_59/{stem}.png", _context, labels / f"{stem}.mat", info)
             plan.link(f"JPEGImages/{stem}.jpg", voc / f"JPEGImages/{stem}.jpg")
         plan.list(f"{split}.txt", stems)
+
+
+def _context_of_json(plan, file):
+    """Masks as the Detail API draws them: in the order of the file, later ones on top."""
+    tools = needs("pycocotools", "pycocotools.mask")
+    voc = _holding(plan.root, "JPEGImages", _VOC2010, "VOC 2010")
+    info = spec.info("pascal_context")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        records = sorted(content["images"], key=lambda r: r["file_name"])
+        areas = collections.defaultdict(list)
+        for area in content["annos_segmentation"]:
+            areas[area["image_id"]].append((area["category_id"], area["segmentation"]))
+        for split in ("train", "val"):
+            stems = []
+            for record in (r for r in records if r["phase"] == split):
+                stem = record["file_name"].rsplit(".", 1)[0]
+                stems.append(stem)
+                size = record["height"], record["width"]
+                parts = areas[record["image_id"]]
+                plan.make(f"Labels_59/{stem}.png", _context_drawn, tools, size, parts, info)
+                plan.link(f"JPEGImages/{stem}.jpg", voc / f"JPEGImages/{stem}.jpg")
+            plan.list(f"{split}.txt", stems)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MXNetSegError(
+            f"{file} is not that of the Detail API ({error!r}); download it again."
+        ) from None
+
+
+def _context_drawn(tools, size, parts, info):
+    raw = np.zeros(size, np.uint16)
+    for category, shape in parts:
+        raw[coco.area(tools, shape, size)] = category
+    return png(file_values(files.to_classes("mask", raw, info.labels[""])))
 
 
 def _holding(root, file, places, title):

@@ -40,11 +40,17 @@ def plan(plan):
 
     lines = {"train": [], "test": []}
     for index, record in enumerate(meta):
-        folder = _below(str(record.rgbpath)).rsplit("/image/", 1)[0]
+        try:
+            folder = _below(str(record.rgbpath)).rsplit("/image/", 1)[0]
+            name = str(record.rgbname)
+        except AttributeError as error:
+            raise MXNetSegError(
+                f"SUNRGBDMeta.mat is not the toolbox's ({error}); download the toolbox again."
+            ) from None
         if folder not in split_of:
             continue
         stem = f"img-{index + 1:06d}"
-        image = images / folder / "image" / str(record.rgbname)
+        image = images / folder / "image" / name
         if not image.is_file():
             raise MXNetSegError(f"{image} does not exist; unpack SUNRGBD.zip completely.")
         plan.link(f"images/{stem}.jpg", image)

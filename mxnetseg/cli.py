@@ -197,7 +197,8 @@ def _convert(args):
 def _check(args):
     from .data import check
 
-    report = check.check(args.data, args.split, args.data_root)
+    section = _data_section(args)
+    report = check.check(section.name, args.split, section.root, **section.options)
     print(json.dumps(report.as_dict(), indent=1) if args.json else report.as_text())
     return 0 if report.ok else 1
 
@@ -206,7 +207,9 @@ def _stats(args):
     from . import data
     from .engine.trainer import progress_bar
 
-    dataset = data.create(args.data, args.split, args.data_root)
+    section = _data_section(args)
+    split = args.split or section.train_split
+    dataset = data.create(section.name, split, section.root, **section.options)
     found = data.stats.measure(dataset, progress=progress_bar("measuring"), cache=not args.no_cache)
     print(json.dumps(found.as_dict(), indent=1) if args.json else found.as_text())
     return 0
@@ -334,6 +337,9 @@ def _parser():
     evaluate.add_argument("--submission", action="store_true", help="write what a server wants")
     evaluate.add_argument("--data", metavar="NAME", help="default: the checkpoint's")
     evaluate.add_argument("--data-root", metavar="DIR")
+    evaluate.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="data.options.KEY=VALUE"
+    )
     evaluate.add_argument("--model", help="checked against the checkpoint")
     evaluate.add_argument("--backbone", help="checked against the checkpoint")
     evaluate.add_argument("--protocol", choices=("whole", "slide"))
@@ -367,15 +373,13 @@ def _parser():
     convert.add_argument("--data", metavar="NAME", help="the data set that it was trained on")
 
     check = verbs.add_parser("check", help="look for mistakes in a data set")
-    check.add_argument("--data", metavar="NAME", default="synthetic")
-    check.add_argument("--data-root", metavar="DIR")
+    _dataset(check)
     check.add_argument("--split", help="default: all")
     check.add_argument("--json", action="store_true")
 
     stats = verbs.add_parser("stats", help="mean, std, class frequencies and weights of a data set")
-    stats.add_argument("--data", metavar="NAME", default="synthetic")
-    stats.add_argument("--data-root", metavar="DIR")
-    stats.add_argument("--split", default="train")
+    _dataset(stats)
+    stats.add_argument("--split", help="default: the training split")
     stats.add_argument("--json", action="store_true")
     stats.add_argument("--no-cache", action="store_true", help="read every file again")
 
@@ -397,6 +401,7 @@ def _parser():
     augmented.add_argument("--epoch", type=int, default=0)
     augmented.add_argument("--preset", choices=("mxnetseg", "semseg", "sanet", "pmsdsen"))
     _sizes(augmented)
+    augmented.add_argument("--seed", type=int)
     _source(browse)
 
     networks = verbs.add_parser("models", help="list the networks, or describe one")
@@ -429,7 +434,11 @@ def _source(parser):
     parser.add_argument("--config", metavar="FILE")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     parser.add_argument("--data-root", metavar="DIR")
-    parser.add_argument("--seed", type=int)
+
+
+def _dataset(parser):
+    _source(parser)
+    parser.add_argument("--data", metavar="NAME", help="a data set's name, a folder or a YAML file")
 
 
 def _sizes(parser):
@@ -439,6 +448,7 @@ def _sizes(parser):
 
 def _experiment(parser):
     _source(parser)
+    parser.add_argument("--seed", type=int)
     _sizes(parser)
     parser.add_argument("--print-config", action="store_true")
     parser.add_argument("--model")
@@ -557,6 +567,28 @@ def _default_root(name):
     return layout.default_root(spec.info(name))
 
 
+def _data_section(args):
+    """What an experiment says about its data: of --config, --data, --data-root and --set."""
+    from . import config
+
+    return config.build(_flags(args), file=args.config).data
+
+
+def _data_options(args):
+    """The data set's options among --set; there is nothing else to set."""
+    from . import config
+
+    tree = {}
+    for key, value in config.overrides(args.set).items():
+        if not f"{key}.".startswith("data.options."):
+            raise UsageError(
+                f"'{key}' cannot be set here: the experiment is the checkpoint's. Only "
+                "data.options.KEY=VALUE can."
+            )
+        config.put(tree, key, value)
+    return tree.get("data", {}).get("options", {})
+
+
 def _eval_data(args, saved, data):
     section = (saved.meta.get("experiment") or {}).get("data", {})
     name = args.data or section.get("name")
@@ -567,7 +599,8 @@ def _eval_data(args, saved, data):
     split = args.split or (
         "test" if args.mode == "test" else (section.get("val_split") if same else None) or "val"
     )
-    dataset = data.create(name, split, root, **(section.get("options", {}) if same else {}))
+    options = {**(section.get("options", {}) if same else {}), **_data_options(args)}
+    dataset = data.create(name, split, root, **options)
     trained = saved.meta["classes"]
     if len(trained) != dataset.info.num_classes:
         raise UsageError(

@@ -186,3 +186,19 @@ def test_killed_while_saving_leaves_the_old_checkpoint(tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert checkpoint.read(out / "last.params").meta["progress"]["step"] >= 1
+
+
+def test_options_of_data_sets_reach_every_verb(trained, tmp_path, capsys):
+    small = ["--set", "data.options={size: [64, 96], scenes: 2}"]
+    code, out, _ = run(capsys, "check", *small, "--json")
+    assert code == 0 and {part["images"] for part in json.loads(out)["splits"]} == {2}
+    (tmp_path / "own.yaml").write_text("data: {options: {size: [64, 96], scenes: 3}}\n")
+    code, out, _ = run(capsys, "stats", "--config", tmp_path / "own.yaml", "--no-cache", "--json")
+    assert code == 0 and json.loads(out)["images"] == 3
+    line = ["eval", "--checkpoint", trained / "best.params", "--ctx", "cpu", "--out", tmp_path]
+    code, out, _ = run(capsys, *line, "--set", "data.options.scenes=1")
+    assert code == 0 and "1 images" in out
+    code, _, err = run(capsys, *line, "--set", "data.options.scene=1")
+    assert code == 2 and "Did you mean scenes" in err
+    code, _, err = run(capsys, *line, "--set", "train.epochs=1")
+    assert code == 2 and "data.options.KEY=VALUE" in err

@@ -6,6 +6,7 @@ import numpy as np
 from ..errors import UsageError
 from .loader import load_sample
 from .palette import colorize
+from .pixels import as_picture
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _INK, _PAPER = (30, 30, 30), (255, 255, 255)
@@ -46,7 +47,7 @@ def _cell(image, mask, name, info, width):
     """An image, its mask beside it, the name below."""
     height = max(1, round(image.shape[0] * width / image.shape[1]))
     how = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
-    parts = [cv2.resize(_as_rgb(image), (width, height), interpolation=how)]
+    parts = [cv2.resize(as_picture(image), (width, height), interpolation=how)]
     if mask is not None:
         small = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         parts.append(colorize(small, info.palette, info.void_color))
@@ -55,16 +56,6 @@ def _cell(image, mask, name, info, width):
     caption = np.full((_LINE, picture.shape[1], 3), _PAPER, np.uint8)
     cv2.putText(caption, text, (2, _LINE - 5), _FONT, 0.4, _INK, 1, cv2.LINE_AA)
     return np.concatenate([picture, caption])
-
-
-def _as_rgb(image):
-    """Any channels and depth -> uint8 (H, W, 3) to look at: the first three channels."""
-    if image.dtype != np.uint8:
-        low, high = float(image.min()), float(image.max())
-        image = ((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
-    if image.shape[2] < 3:
-        image = np.repeat(image[..., :1], 3, axis=2)
-    return np.ascontiguousarray(image[..., :3])
 
 
 def _fit(text, width):

@@ -145,7 +145,7 @@ def decode_image(path, content, channels=3, max_value=None):
     """:func:`read_image` of a file's content."""
     npy = os.path.splitext(str(path))[1].lower() == ".npy"
     if channels != 3 or max_value is not None or npy:
-        return _as_image(path, _decode_deep(path, content, npy, channels), channels, max_value)
+        return as_image(path, _decode_deep(path, content, npy, channels), channels, max_value)
     try:
         image = cv2.imdecode(content, _READ)
     except cv2.error:  # for instance too many pixels
@@ -194,8 +194,12 @@ def _read_tiff(path, content):
 _FULL = {"u1": 255, "u2": 65535}
 
 
-def _as_image(path, image, channels, max_value):
-    """The values of an image file as :func:`read_image` returns them."""
+def as_image(path, image, channels, max_value):
+    """The values of an image, (H, W) or (H, W, C), as :func:`read_image` returns them.
+
+    Args:
+        path: what to call it in errors.
+    """
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[2] != channels or image.dtype.kind not in "uif":

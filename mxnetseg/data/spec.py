@@ -625,6 +625,7 @@ class Info:
         mirror: uint8 (256,), class -> class in a mirrored image; None where mirroring changes
             none.
         channels: of the images, usually 3.
+        max_value: the value in image files that means 1; None: by their type.
         mean, std: normalisation, on 0..1, for each channel.
         scales: scales of multi-scale evaluation.
         splits: mapping split -> :class:`SplitSpec`; empty for a folder, where the folders count.
@@ -653,7 +654,7 @@ class Info:
         self.encoding, self.colors, self.table = usual.encoding, usual.colors, usual.table
         self.known, self.lut, self.inverse = usual.known, usual.lut, usual.inverse
         self.mirror = self._mirror(spec)
-        self.channels = spec.channels
+        self.channels, self.max_value = spec.channels, spec.max_value
         self.mean = tuple(spec.mean or _for_channels(IMAGENET_MEAN, spec.channels))
         self.std = tuple(spec.std or _for_channels(IMAGENET_STD, spec.channels))
         self.scales = tuple(spec.scales)

@@ -51,7 +51,7 @@ def describe(net, info, **more):
 
     Args:
         net: the network, made by ``models.create``.
-        info: the data set's description: classes, palette, mean, std, scales.
+        info: the data set's description: classes, palette, mean, std, max_value, scales.
         more: further JSON entries: experiment, progress, provenance.
     """
     return {
@@ -62,6 +62,7 @@ def describe(net, info, **more):
         "palette": np.asarray(info.palette).tolist(),
         "mean": [float(v) for v in info.mean],
         "std": [float(v) for v in info.std],
+        "max_value": getattr(info, "max_value", None),
         "scales": [float(v) for v in info.scales],
         "input": {
             "size_divisor": net.size_divisor,

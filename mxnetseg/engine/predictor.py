@@ -13,7 +13,8 @@ import mxnet as mx
 import numpy as np
 from tqdm import tqdm
 
-from ..data.files import ENDINGS, read_image
+from ..data.files import ENDINGS, DataError, as_image, read_image
+from ..data.pixels import as_picture
 from ..errors import MXNetSegError, UsageError
 from . import files
 from .evaluator import in_turn, output_name
@@ -27,7 +28,8 @@ class Predictor:
 
     Args:
         net: a SegmentationModel with parameters on ``contexts``, which do not change any more.
-        info: has classes, palette, mean and std: a data set's ``info`` or :func:`info_of`.
+        info: has classes, palette, mean, std and max_value: a data set's ``info`` or
+            :func:`info_of`.
         contexts: devices.
         protocol: Protocol; by default the whole image, once.
         fuse: see Inference.
@@ -42,15 +44,32 @@ class Predictor:
         """The class map uint8 (H, W) of an image.
 
         Args:
-            image: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey; uint8 or uint16.
+            image: (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey; uint8 or uint16. For a network
+                with other channels, or a ``max_value``: (H, W, channels) numbers as in the files
+                of its data set.
             context: which of the devices.
         """
-        return segment(self.inference, as_rgb(image), self.protocol, context=context)
+        return self.classify(self.pixels(image), context)
+
+    def pixels(self, image):
+        """An image as the data set's files give it: what :meth:`classify` takes."""
+        channels, max_value = len(self.info.mean), getattr(self.info, "max_value", None)
+        if channels == 3 and max_value is None:
+            return as_rgb(image)
+        try:
+            return as_image("The image", np.asarray(image), channels, max_value)
+        except DataError as error:
+            raise UsageError(f"The image {error.problem}.") from None
+
+    def classify(self, pixels, context=0):
+        """The class map of what :func:`~mxnetseg.data.read_image` returned."""
+        return segment(self.inference, pixels, self.protocol, context=context)
 
     def picture(self, image, classes, alpha=0.5):
         """The classes' colours over the image, with a legend: uint8 RGB."""
         info = self.info
-        return overlay(as_rgb(image), classes, info.palette, info.classes, alpha)
+        pixels = as_picture(self.pixels(image))
+        return overlay(pixels, classes, info.palette, info.classes, alpha)
 
 
 def as_rgb(image):
@@ -72,17 +91,21 @@ def as_rgb(image):
 
 
 def info_of(meta):
-    """What a checkpoint's ``meta`` says about its data: classes, palette, mean, std, scales."""
+    """What a checkpoint's ``meta`` says about its data: classes, palette, mean, std ..."""
     return types.SimpleNamespace(
         classes=tuple(meta["classes"]),
         palette=np.asarray(meta["palette"], np.uint8),
         mean=tuple(meta["mean"]),
         std=tuple(meta["std"]),
+        max_value=meta.get("max_value"),
         scales=meta.get("scales"),
     )
 
 
 # --- files --------------------------------------------------------------------------------------
+
+
+_READ = (*ENDINGS, ".npy")
 
 
 class Source(NamedTuple):
@@ -106,9 +129,9 @@ def find_images(arguments):
     for argument in arguments:
         text = os.path.expanduser(str(argument))
         if os.path.isdir(text):
-            inside = (p for p in Path(text).rglob("*") if p.suffix.lower() in ENDINGS)
+            inside = (p for p in Path(text).rglob("*") if p.suffix.lower() in _READ)
             hits = [(p, p.relative_to(text).as_posix()) for p in sorted(inside) if p.is_file()]
-            what = "has no images (" + " ".join(ENDINGS) + ")"
+            what = "has no images (" + " ".join(_READ) + ")"
         elif os.path.isfile(text):
             hits, what = [(Path(text), Path(text).name)], ""
         else:
@@ -154,7 +177,7 @@ def predict_files(
 
     def read(source):
         try:
-            return source, read_image(source.path)
+            return source, read_image(source.path, len(info.mean), info.max_value)
         except MXNetSegError as error:
             return source, error
 
@@ -163,7 +186,7 @@ def predict_files(
         if isinstance(image, MXNetSegError):
             return image
         try:
-            return predictor.predict(image, context)
+            return predictor.classify(image, context)
         except MXNetSegError as error:
             return MXNetSegError(f"{source.path}: {error}")
         except mx.MXNetError as error:
@@ -181,6 +204,7 @@ def predict_files(
             name = output_name(PurePosixPath(source.name), taken)
             files.write(out / "labels" / name, files.png(classes))
             files.write(out / "color" / name, files.palette_png(classes, info.palette))
-            picture = predictor.picture(image, classes, alpha)
+            pixels = as_picture(image)
+            picture = overlay(pixels, classes, info.palette, info.classes, alpha)
             files.write(out / "overlay" / name, files.png(picture))
     return failures

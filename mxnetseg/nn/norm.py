@@ -1,7 +1,10 @@
 """Normalisation."""
 
+import numpy as np
 from mxnet import autograd, nd
 from mxnet.gluon import nn
+
+from ..errors import UsageError
 
 
 class BatchNorm(nn.BatchNorm):
@@ -29,15 +32,25 @@ class BatchNorm(nn.BatchNorm):
         mean, inverse_std = (F.BlockGrad(s) for s in statistics)
         shape = F.shape_array(x)
         n, h, w = (F.slice_axis(shape, axis=0, begin=i, end=i + 1) for i in (0, 2, 3))
-        count = F.cast(n * h * w, "float32")
+        dtype = np.dtype(self.gamma.dtype).name
+        count = F.cast(n * h * w, dtype)
         correction = F.broadcast_div(count, F.broadcast_maximum(count - 1, F.ones_like(count)))
         variance = F.broadcast_mul(1 / F.square(inverse_std) - options["eps"], correction)
         # A graph traced in training may be run for inference, where the operator returns the
-        # running values as statistics: then nothing moves.
-        rate = (1 - self._kwargs["momentum"]) * F.max(F.broadcast_not_equal(mean, running_mean))
+        # running values as statistics: then nothing moves. Equal means alone do not say so: those
+        # of a map that is 0 everywhere are the ones a norm starts with.
+        ratio = inverse_std * F.sqrt(running_var + options["eps"])
+        other_mean = F.broadcast_not_equal(mean, running_mean)
+        moved = F.max(F.broadcast_maximum(other_mean, F.abs(ratio - 1) > 1e-5))
+        rate = (1 - self._kwargs["momentum"]) * moved
         states = (running_mean, running_var)
         steps = [F.broadcast_mul(rate, new - old) for new, old in zip((mean, variance), states)]
         if F is not nd:
+            if dtype != "float32":
+                raise UsageError(
+                    f"Hybridised networks of PyTorch's train in float32, not in {dtype}; "
+                    "train eagerly: net.hybridize(False)."
+                )
             return _adding(F, y, states, steps)
         with autograd.pause():
             for state, step in zip(states, steps):

@@ -6,6 +6,7 @@ import pytest
 from mxnet import autograd
 from mxnet.gluon import nn as gluon_nn
 
+from mxnetseg.errors import UsageError
 from mxnetseg.nn import BatchNorm, TwoGraphBlock, conv2d, unbiased_variance
 
 
@@ -66,6 +67,35 @@ def test_running_variance_is_unbiased(images, hybridise):
         variance = 0.9 * variance + 0.1 * scale**2 * images.var((0, 2, 3), ddof=1)
     np.testing.assert_allclose(net.running_mean.data().asnumpy(), mean, rtol=1e-5)
     np.testing.assert_allclose(net.running_var.data().asnumpy(), variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("hybridise", [False, True])
+def test_a_map_of_zeros_counts(hybridise):
+    """Its mean is the running mean that a norm starts with; its variance is not."""
+    net = BatchNorm(2)
+    net.initialize()
+    unbiased_variance(net)
+    if hybridise:
+        net.hybridize()
+    for expected in (0.9, 0.81):
+        with autograd.record():
+            net(mx.nd.zeros((2, 2, 3, 3))).backward()
+        np.testing.assert_allclose(net.running_var.data().asnumpy(), expected, rtol=1e-5)
+
+
+def test_double_precision(images):
+    net = BatchNorm(3)
+    net.initialize()
+    net.cast("float64")
+    unbiased_variance(net)
+    x = mx.nd.array(images, dtype="float64")
+    with autograd.record():
+        net(x).backward()
+    variance = 0.9 + 0.1 * x.asnumpy().var((0, 2, 3), ddof=1)
+    np.testing.assert_allclose(net.running_var.data().asnumpy(), variance, rtol=1e-12)
+    net.hybridize()
+    with autograd.record(), pytest.raises(UsageError, match="float64"):
+        net(x)
 
 
 @pytest.mark.parametrize(

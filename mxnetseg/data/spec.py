@@ -447,6 +447,7 @@ def find(name, **options):
     text = str(name)
     # MXNetSeg spells PascalVOC, StanfordBackground ...
     spelled = {key.replace("_", ""): key for key in names()}
+    spelled["citycoarse"] = "cityscapes_coarse"
     key = spelled.get(text.lower().replace("_", "").replace("-", ""))
     if key is not None:
         return _from_catalog(key, tuple(sorted((k, str(v)) for k, v in options.items())))

@@ -71,6 +71,7 @@ def test_names_are_found_however_they_are_spelt():
     for key in FACTS:
         assert data.info(key.upper()).name == key
     assert data.info("PascalVOCAug").name == "pascal_voc_aug"
+    assert data.info("CityCoarse").name == "cityscapes_coarse"  # MXNetSeg's name
     assert len(set(data.names()) - {"synthetic"}) == len(FACTS) == 22
 
 

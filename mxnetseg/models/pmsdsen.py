@@ -11,6 +11,7 @@ from mxnet.gluon import nn
 from ..nn import (
     BatchNorm,
     EfficientChannelAttention,
+    GlobalPool,
     activation,
     average_pool,
     concat_equal,
@@ -196,7 +197,7 @@ class Pyramid(nn.HybridBlock):
     def __init__(self, channels, width, act):
         super().__init__()
         self.x0 = _unit(channels, width, act)
-        pools = [*(average_pool(k, s) for k, s in POOLS), nn.GlobalAvgPool2D()]
+        pools = [*(average_pool(k, s) for k, s in POOLS), GlobalPool()]
         for j, pool in enumerate(pools, start=1):
             setattr(self, f"x{j}", _unit(channels, width, act, before=pool))
             setattr(self, f"p{j}", _unit(width, width, act, 3))

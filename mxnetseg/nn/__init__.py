@@ -11,7 +11,7 @@ from .gate import EfficientChannelAttention
 from .head import FCNHead, PreActHead, sequential_head
 from .norm import BatchNorm, TwoGraphBlock, unbiased_variance
 from .normalize import Normalize
-from .pyramid import ASPP, GlobalFlow, PyramidPooling, global_pool, pool_by
+from .pyramid import ASPP, GlobalFlow, GlobalPool, PyramidPooling, global_pool, pool_by
 from .residual import BasicBlock, Bottleneck, basic_stage
 from .resize import interpolation_matrix, resize_like, resize_to_stride, upscale
 from .sampling import ModulatedDeformableConv, warp
@@ -32,6 +32,7 @@ __all__ = [
     "FCNHead",
     "GlobalConv",
     "GlobalFlow",
+    "GlobalPool",
     "LateralFusion",
     "PReLU",
     "PreActHead",

@@ -9,6 +9,7 @@ from mxnet.gluon import nn
 from .activation import relu
 from .concat import concat_equal
 from .conv import conv2d, pre_activated
+from .pyramid import GlobalPool
 from .resize import resize_like
 
 POOLS = ((5, 2), (9, 4), (17, 8))  # (kernel, stride) of the three local pools
@@ -45,7 +46,7 @@ class _PooledMaps(nn.HybridBlock):
     def __init__(self, in_channels, width, channels):
         super().__init__()
         self.scale0 = pre_activated(in_channels, width)
-        pools = [*(average_pool(k, s) for k, s in POOLS), nn.GlobalAvgPool2D()]
+        pools = [*(average_pool(k, s) for k, s in POOLS), GlobalPool()]
         for i, pool in enumerate(pools):
             setattr(self, f"scale{i + 1}", pre_activated(in_channels, width, before=pool))
         self.compression = pre_activated(5 * width, channels)
@@ -109,7 +110,7 @@ class APPPM(nn.HybridBlock):
             rows, columns = average_pool((k, 1), (s, 1)), average_pool((1, k), (1, s))
             setattr(self, f"scale{i}", pre_activated(in_channels, width, 3, before=columns))
             setattr(self, f"scale{i}{i}", pre_activated(width, width, 3, before=rows))
-        self.scale4 = pre_activated(in_channels, width, before=nn.GlobalAvgPool2D())
+        self.scale4 = pre_activated(in_channels, width, before=GlobalPool())
         self.compression = pre_activated(5 * width, channels)
         self.shortcut = pre_activated(in_channels, channels)
         self.atten = GatedSum(channels)

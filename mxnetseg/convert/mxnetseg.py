@@ -145,8 +145,10 @@ def _setr(
 
 
 def _vit_sizes(preset, sizes):
-    if preset is not None and preset not in PRESETS:
-        raise unknown("ViT", preset, PRESETS)
+    if preset is not None:
+        name, preset = preset, str(preset).lower()  # as backbones are named
+        if preset not in PRESETS:
+            raise unknown("ViT", name, PRESETS)
     names = list(PRESETS["vit_base_16"])
     for name in sizes:
         if name not in names:
@@ -264,7 +266,7 @@ def create(build):
     options = {k: v for k, v in build.items() if k in known or k not in _IGNORED}
     for option in options:
         if option not in known:
-            raise unknown(f"build option of {network}", option, [*known, *_IGNORED])
+            raise unknown(f"build option of {network}", option, {*known, *_IGNORED})
     if network in CLASSIFIERS:
         return translate(**options)
     name, ours = translate(**options)

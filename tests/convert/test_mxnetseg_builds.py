@@ -73,6 +73,21 @@ def test_a_misspelt_option_is_an_error():
         mxnetseg.create({"network": "DeepLabv3", "nclass": 4, "dilated": False})
 
 
+def test_an_unknown_option_lists_each_known_one_once():
+    with pytest.raises(UsageError, match="Known: ") as error:
+        mxnetseg.create({"network": "DeepLabv3", "nclass": 4, "zzz": 1})
+    listed = str(error.value).split("Known: ")[1].rstrip(".").split(", ")
+    assert sorted(set(listed)) == listed and "dilate" in listed
+
+
+def test_a_vit_is_named_without_regard_to_case_as_other_backbones_are():
+    build = {"network": "SETR", "nclass": 4, "decoder": "mla", "crop_size": 32}
+    net = mxnetseg.create({**build, "backbone": "ViT_Large_16"})
+    assert (len(net.backbone.blocks), net.backbone.channels[0]) == (24, 1024)
+    with pytest.raises(UsageError, match="ViT_Larg_16.*vit_large_16"):
+        mxnetseg.create({**build, "backbone": "ViT_Larg_16"})
+
+
 @pytest.mark.parametrize(
     "build",
     [

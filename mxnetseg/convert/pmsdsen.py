@@ -33,20 +33,23 @@ def original_names(net, build):
 
 
 def renamed(net, build, state):
-    """The slopes (act_name prelu) behind a unit's sum and in the up blocks, by whatever name.
+    """The slopes (act_name prelu) behind a unit's sum and in the up blocks, by whatever name."""
+    return slopes_by_place(set(original_names(net, build).values()), state)
 
-    The card gives no name for these two places; each of the modules has one such entry.
+
+def slopes_by_place(standard, state):
+    """{name in the file: standard name} of slopes whose names the card does not give.
+
+    Each of their modules has one such entry: one dimension, and a name that no other entry has.
     """
-    standard = set(original_names(net, build).values())
     out = {}
     for name in standard - set(state):
         module, _, leaf = name.rpartition(".act.")
         if module and leaf == "weight":
-            depth = name.count(".")
             found = [
                 n
                 for n in state
-                if n.startswith(f"{module}.") and n.count(".") == depth and n.endswith(".weight")
+                if n.startswith(f"{module}.") and n.endswith(".weight")
                 if n not in standard and len(state[n].shape) == 1
             ]
             if len(found) == 1:

@@ -51,6 +51,11 @@ def original_names(net, build):
     }
 
 
+def renamed(net, build, state):
+    """As in the whole network: slopes (act_name prelu) whose names the card does not give."""
+    return pmsdsen.slopes_by_place(set(original_names(net, build).values()), state)
+
+
 def unused(build, names):
     """Nothing but the counters."""
     return pytorch.counters(names)

@@ -74,13 +74,24 @@ def test_slopes_have_the_original_places():
     assert state["layer2.0.act.weight"].shape == (64,)
     assert state["MSSE_.tail.1.weight"].shape == (320,)
     assert not any(n.startswith("DWFF") for n in slopes)
-    # the card names neither the slopes behind a unit's sum nor those of the up blocks
-    other = {n.replace(".act.weight", ".relu_out.weight"): v for n, v in state.items()}
-    again = convert.from_original("pmsdsen", build, other)
-    back = convert.to_original("pmsdsen", build, again)
-    assert set(back) == set(other)
+
+
+@pytest.mark.parametrize("name", ["relu_out", "act.0"])
+def test_slopes_by_other_names(name):
+    """The card names neither the slopes behind a unit's sum nor those of the up blocks."""
+    build = dict(cls=3, act_name="prelu")
+    net = models.create("pmsdsen", 3, act="prelu")
+    state = convert.to_original("pmsdsen", build, net)
+    state = {n.replace(".act.weight", f".{name}.weight"): v for n, v in state.items()}
+    again = convert.from_original("pmsdsen", build, state)
+    assert set(convert.to_original("pmsdsen", build, again)) == set(state)
     x = mx.nd.array(_images(1, 3, 16, 24))
     np.testing.assert_array_equal(net(x)[0].asnumpy(), again(x)[0].asnumpy())
+    for part in ("layer2.1", "up4"):
+        build["part"] = part
+        own = {n: v for n, v in state.items() if n.startswith(part + ".")}
+        module = convert.from_original("pmsdsen_parts", build, own)
+        assert set(convert.to_original("pmsdsen_parts", build, module)) == set(own)
 
 
 def test_wrong_options():

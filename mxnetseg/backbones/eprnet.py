@@ -94,6 +94,13 @@ class EPRNetTrunk(Backbone):
                 channels = widths[i + 1]
             setattr(self, f"layer{i + 1}", stage)
 
+    def adapted(self, entries):
+        """MXNetSeg's own files hold a PReLU's slope one level further down, as act.act.alpha."""
+        theirs, ours = "act.act.alpha", "act.alpha"
+        return {
+            k[: -len(theirs)] + ours if k.endswith(theirs) else k: v for k, v in entries.items()
+        }
+
     def hybrid_forward(self, F, x):
         c1 = self.bn(self.conv(x))
         c1 = c1 if self.act is None else self.act(c1)

@@ -6,6 +6,7 @@ import pytest
 from mxnet import autograd
 
 from mxnetseg import convert, models
+from mxnetseg.backbones import pretrained
 from mxnetseg.backbones.eprnet import EPRNetClassifier, PyramidBlock
 from mxnetseg.errors import UsageError
 from tests.gradients import check_gradients
@@ -55,6 +56,23 @@ def test_a_classifier_fits_the_segmentation_network():
     trunk = EPRNetClassifier(10).backbone._collect_params_with_prefix()
     other = models.create("eprnet", 4).backbone._collect_params_with_prefix()
     assert {n: p.shape for n, p in trunk.items()} == {n: p.shape for n, p in other.items()}
+
+
+@pytest.mark.parametrize("original", [False, True])
+def test_a_classifiers_file_starts_the_segmentation_network(tmp_path, original):
+    classifier = EPRNetClassifier(5)
+    classifier.initialize(mx.init.Xavier())
+    file = str(tmp_path / "eprnetcls.params")
+    if original:
+        state = _state(classifier, {"network": "EPRNetCls", "classes": 5})
+        mx.nd.save(file, {name: mx.nd.array(value) for name, value in state.items()})
+    else:
+        classifier.save_parameters(file)
+    net = models.create("eprnet", 4)
+    pretrained.load(net, file)
+    want = classifier.backbone._collect_params_with_prefix()
+    for name, parameter in net.backbone._collect_params_with_prefix().items():
+        np.testing.assert_array_equal(parameter.data().asnumpy(), want[name].data().asnumpy())
 
 
 def test_dropout_acts_in_training_only():

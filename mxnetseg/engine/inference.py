@@ -141,7 +141,7 @@ class Inference:
         height, width = images.shape[1:3]
         rows, columns = self.padded_size(*(padded or (height, width)))
         device = self.contexts[context]
-        x = self.normalize(mx.nd.array(images, ctx=device, dtype=images.dtype))
+        x = self.normalize.load(images, device)
         if (rows, columns) != (height, width):
             margin = (0, 0, 0, 0, 0, rows - height, 0, columns - width)
             x = mx.nd.pad(x, mode="constant", constant_value=0, pad_width=margin)

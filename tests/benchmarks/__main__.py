@@ -9,12 +9,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import host, network
+from . import host, network, pipeline
 
 
 def main(names):
     with tempfile.TemporaryDirectory() as folder:
-        rows = [f for module in (host, network) for f in module.ROWS]
+        rows = [f for module in (host, pipeline, network) for f in module.ROWS]
         if names:
             rows = [f for f in rows if f.__name__ in names]
         print(f"{'what':58s} {'usual':>9s} {'ours':>9s} {'ratio':>6s}  aim")

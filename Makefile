@@ -30,7 +30,8 @@ test-slow: $(READY)
 test-pythons:
 	tests/pythons.sh
 
-bench: $(READY)
+# Against GluonCV, the usual way of many rows.
+bench: $(VENV)/gluoncv
 	$(BIN)/python -m tests.benchmarks
 
 lint: $(READY)
@@ -49,4 +50,8 @@ $(READY): pyproject.toml requirements.txt tests/find_python.sh
 	@python="$$(tests/find_python.sh)" && rm -rf $(VENV) && "$$python" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt mxnet
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -e .[dev,safetensors]
+	@touch $@
+
+$(VENV)/gluoncv: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -e .[gluoncv]
 	@touch $@

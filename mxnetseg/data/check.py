@@ -253,6 +253,8 @@ def check(name, split=None, root=None, workers=None, progress=None, **options):
         pool.shutdown(wait=True)
         cv2.setNumThreads(before)
     for part in report.splits:
+        if part.split == "train" and part.masks and source.home is not None:
+            report.findings += _absent_classes(part, info)  # parts of known sets may lack some
         part.sizes = dict(sorted(part.sizes.items(), key=lambda s: (-s[1], s[0])))
     report.findings.sort(key=lambda f: (f.severity, f.split, f.kind, f.file))
     return report
@@ -376,6 +378,25 @@ def _ending(path, content):
     return [("warning", problem)]
 
 
+def _lossy(path, content, form):
+    """A warning about JPEG masks: even where all their values are known, some are wrong."""
+    if form.encoding == "threshold" or files.sniff(content) != "jpeg":
+        return []
+    remedy = "save masks as PNG"
+    return [("warning", DataError(path, "lossy mask", "is a JPEG, which blurs labels", remedy))]
+
+
+def _absent_classes(part, info):
+    """A finding for each class that no mask of a split has."""
+    for name, pixels in zip(info.classes, part.pixels):
+        if not pixels:
+            remedy = "add masks that have it, or remove it from the classes"
+            if info.num_classes == 2 and info.labels[""].encoding == "index":
+                remedy = "if masks hold 0 and 255, set 'encoding: threshold' in the data set's YAML"
+            text = f"No mask of the split '{part.split}' has the class '{name}'"
+            yield Finding("warning", "absent class", part.split, "", text, remedy)
+
+
 def _check_pair(pair, info):
     """Read an image and its mask; never raises DataError."""
     found = _Found([])
@@ -397,6 +418,7 @@ def _check_pair(pair, info):
         for path in paths:
             content = files.read_intact(path)
             found.problems += _ending(path, content)
+            found.problems += _lossy(path, content, form)
             parts.append(files.decode_labels(path, content, form))
         labels = parts[0] if len(parts) == 1 else files.merge_labels(paths, parts)
         if image is not None:

@@ -56,6 +56,7 @@ class FileDataset:
         layout.check_split(info, split, self.root)
         listing = layout.list_split(info, split, self.root)
         if listing.layout is None:
+            layout.check_lists(info, split, self.root)
             remedy = info.spec.prepare or "unpack it there or choose another split."
             raise MXNetSegError(
                 f"The split '{split}' of {info.title} is not in {self.root}; {remedy}\n"
@@ -64,8 +65,9 @@ class FileDataset:
         _raise_problems(listing.problems, info, split, len(listing.pairs))
         if not listing.pairs:
             raise MXNetSegError(
-                f"The split '{split}' of {info.title} in {self.root} is empty; add images or "
-                f"choose another split.\n{layout.expected_tree(info, self.root, [split])}"
+                f"The split '{split}' of {info.title} in {self.root} is empty; add images "
+                f"({' '.join(files.ENDINGS)} .npy) or choose another split.\n"
+                f"{layout.expected_tree(info, self.root, [split])}"
             )
         self.pairs = listing.pairs
         self.names = [pair.name for pair in self.pairs]

@@ -460,15 +460,18 @@ def _unknown_labels(path, labels, mask, form):
         text = ", ".join(str(v) for v in values[:8])
         what = "label"
     many = len(values) > 1
-    text = f"{what}{'s' if many else ''} {text}{' ...' if len(values) > 8 else ''}"
     remedy = f"correct the mask, or list {'them' if many else 'it'} as class or under 'ignore'"
+    first = np.flatnonzero(form.table == 0)
+    if what == "label" and len(first) and labels.min() > first[0]:
+        remedy = f"{remedy} (if labels count from {labels.min()}: 'first_raw: {labels.min()}')"
+    text = f"{what}{'s' if many else ''} {text}{' ...' if len(values) > 8 else ''}"
     ending = os.path.splitext(str(path))[1].lower()
     if ending in (".jpg", ".jpeg", ".webp") and many:
         remedy = "JPEG and WebP blur label values: save masks as PNG"
     return DataError(
         path,
         "unknown label",
-        f"has the {text} ({share:.2g} % of the pixels), but the labels are {form.allowed()}",
+        f"has the {text} ({share:.3g} % of the pixels), but the labels are {form.allowed()}",
         remedy,
     )
 

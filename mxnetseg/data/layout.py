@@ -348,6 +348,24 @@ def _list_path(layout, folder, root):
     return None
 
 
+def check_lists(info, split, root):
+    """MXNetSegError if the list that a user named does not exist, or lists what does not."""
+    for layout in info.spec.layouts:
+        if layout.name == "list" and (layout.splits is None or split in layout.splits):
+            folder = split_folder(layout, split)
+            path = _list_path(layout, folder, root)
+            if path is None:
+                text = layout.list[-1].replace("{split}", folder)
+                raise MXNetSegError(
+                    f"The split '{split}' of {info.title} is not in {root}: the list {text} is "
+                    "neither there nor here; correct data.options.list."
+                )
+            raise MXNetSegError(
+                f"None of the first files in {path} exists below {root}; a line is 'image mask', "
+                "below the data set's root or with the whole path."
+            )
+
+
 def _read_list(path):
     """The lines of a list file: (line number, columns)."""
     try:

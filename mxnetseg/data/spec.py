@@ -294,6 +294,8 @@ class DatasetSpec(LabelForm):
             values = getattr(self, key)
             if values is not None and len(values) != self.channels:
                 raise ValueError(f"'{key}' has {len(values)} numbers for {self.channels} channels")
+        if self.channels == 3 and self.max_value is None and max(self.mean or [0]) > 1:
+            raise ValueError("'mean' and 'std' are those of images in 0..1: divide them by 255")
         if self.std is not None and min(self.std) <= 0:
             raise ValueError("'std' must be positive")
         for name, form in self.forms.items():
@@ -464,7 +466,8 @@ def find(name, **options):
         return Source(path.resolve().name, read_spec(facts, options), path.resolve())
     if "/" in text or "\\" in text:
         raise UsageError(f"There is no folder {text}; give a data set's name, folder or YAML file.")
-    raise unknown("data set", text, names())
+    error = unknown("data set", text, names())
+    raise UsageError(f"{error} For own data give the path of its folder or YAML file.")
 
 
 @functools.lru_cache(maxsize=None)

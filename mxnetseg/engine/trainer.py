@@ -61,7 +61,7 @@ def train(experiment, contexts, out, resume=None):
 
     # --- data and network ----------------------------------------------------------------------
     train_set = _dataset(experiment, experiment.data.train_split)
-    val_set = _dataset(experiment, experiment.data.val_split) if run.validate_every else None
+    val_set = _validation_set(experiment) if run.validate_every else None
     info = train_set.info
     mx.random.seed(run.seed)
     net = create_network(experiment.model, info.num_classes, info.channels)
@@ -326,6 +326,16 @@ class _Signals:
 def _dataset(experiment, split):
     section = experiment.data
     return data.create(section.name, split, section.root, **section.options)
+
+
+def _validation_set(experiment):
+    try:
+        return _dataset(experiment, experiment.data.val_split)
+    except UsageError as error:
+        raise UsageError(
+            f"{error} Name the split to validate on with --set data.val_split=..., or train with "
+            "--no-val."
+        ) from None
 
 
 def create_network(model, num_classes, in_channels=3):

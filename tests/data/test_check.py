@@ -6,6 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mxnetseg import data
 from mxnetseg.data.check import check
@@ -138,3 +139,23 @@ def test_cityscapes_is_partial(shared):
 def test_drawn(folder):
     report = check("synthetic", split="test", size=(48, 64), scenes=3)
     assert report.ok and report.splits[0].images == 3 and report.splits[0].sizes == {"64x48": 3}
+
+
+def test_binary_masks_of_0_and_255(folder):
+    (folder / "classes.yaml").write_text("classes: [wall, horse]\n")
+    for path in folder.rglob("masks/*/*.png"):
+        write_png(path, np.where(np.array(Image.open(str(path))) == 1, 255, 0))
+    report = check(folder)
+    assert kinds(report, "warning") == ["absent class"]
+    assert "the class 'horse'; if masks hold 0 and 255, set 'encoding: threshold'" in (
+        report.as_text()
+    )
+    (folder / "classes.yaml").write_text("classes: [wall, horse]\nencoding: threshold\n")
+    assert not check(folder).findings
+
+
+def test_masks_as_jpeg(folder):
+    path = folder / "masks/train/p0.png"
+    Image.new("L", (32, 24), 1).save(str(path.with_suffix(".jpg")))
+    path.unlink()
+    assert kinds(check(folder), "warning") == ["lossy mask"]

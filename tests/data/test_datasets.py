@@ -511,3 +511,44 @@ def test_images_of_any_mode_become_rgb(tmp_path, monkeypatch, new_opencv):
         assert np.array_equal(files.read_image(path), expected)
     cv2.imwrite(str(path), rgb[..., ::-1].astype(np.uint16) * 257)
     assert np.array_equal(files.read_image(path), rgb)
+
+
+# -- wrong settings of own data: the sentence that repairs them ------------------------------------
+
+
+def test_labels_that_count_from_one(folder):
+    for path in folder.rglob("masks/train/*.png"):
+        write_png(path, np.array(Image.open(str(path))) % 255 + 1)
+    with pytest.raises(data.DataError, match="label 3 .*count from 1: 'first_raw: 1'"):
+        data.create(folder, "train")[0]
+    (folder / "classes.yaml").write_text(CLASSES + "first_raw: 1\n")
+    assert data.create(folder, "train")[0].mask.min() == 0
+
+
+def test_mean_on_0_to_255(folder):
+    text = CLASSES + "mean: [123, 117, 104]\nstd: [58, 57, 57]\n"
+    (folder / "classes.yaml").write_text(text)
+    with pytest.raises(UsageError, match="divide them by 255"):
+        data.create(folder, "train")
+    (folder / "classes.yaml").write_text(text + "max_value: 0.5\n")
+    assert data.create(folder, "train").info.mean[0] == 123  # any number may be right
+
+
+def test_wrong_lists(folder):
+    with pytest.raises(MXNetSegError, match="the list no_train.txt is neither there"):
+        data.create(folder, "train", list="no_{split}.txt")
+    (folder / "list.txt").write_text("p0.png p0.png\n")
+    with pytest.raises(MXNetSegError, match="None of the first files in .*list.txt exists"):
+        data.create(folder, "train", list="list.txt")
+
+
+def test_unknown_names_may_be_folders_that_are_elsewhere():
+    with pytest.raises(UsageError, match="the path of its folder"):
+        data.create("mydata-elsewhere", "train")
+
+
+def test_endings_are_named_where_no_image_is_found(folder):
+    for path in folder.glob("images/train/*"):
+        path.rename(path.with_suffix(".gif"))
+    with pytest.raises(MXNetSegError, match=r"add images \(.png .jpg"):
+        data.create(folder, "train")

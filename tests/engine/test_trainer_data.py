@@ -49,3 +49,9 @@ def test_sizes_that_are_left_open_are_those_of_the_preset():
         wrong = config.build({"augment.options": {name: 3}, "train.crop_size": 32})
         with pytest.raises(UsageError, match=message):
             trainer.transform(wrong, train_set.info)
+
+
+def test_what_to_do_without_a_validation_split(tmp_path):
+    with pytest.raises(UsageError, match="Unknown split .*'vla'.* data.val_split=.* --no-val"):
+        run(tmp_path, data__val_split="vla", train__validate_every=1)
+    assert not (tmp_path / "last.params").exists()

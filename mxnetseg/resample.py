@@ -146,14 +146,13 @@ class Resize:
             first, last and the gradient (C, last - first, w) of the input's rows [first, last).
         """
         first, last = self.rows.source(start, stop)
-        columns = self.columns.matrix.shape[1]
+        part = np.matmul(self.rows.matrix[start:stop, first:last].T, gradient)
         if self.columns.identity:
-            part = gradient
-        else:
-            part = np.zeros((*gradient.shape[:2], columns), np.float32)
-            for target, source, weights in self._blocks:
-                part[:, :, source] += np.matmul(gradient[:, :, target], weights.T)
-        return first, last, np.matmul(self.rows.matrix[start:stop, first:last].T, part)
+            return first, last, part
+        result = np.zeros((*part.shape[:2], self.columns.matrix.shape[1]), np.float32)
+        for target, source, weights in self._blocks:
+            result[:, :, source] += np.matmul(part[:, :, target], weights.T)
+        return first, last, result
 
 
 def strips(rows, values_per_row, values=None):

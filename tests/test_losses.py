@@ -68,6 +68,17 @@ def test_cross_entropy_is_the_mean_over_the_valid_pixels_of_the_whole_batch(
     np.testing.assert_allclose(gradient, g * weight[:, None] / weight.sum(), atol=1e-7)
 
 
+def test_large_logits_keep_their_loss(batch):
+    """Of a pixel far below the batch's largest logit as well: no exp becomes 0 or infinite."""
+    z, y = batch
+    z = 100 * z
+    z[1] -= 500
+    value, gradient = run(losses.CrossEntropy(CLASSES), z, y)
+    loss, weight, g = slow(z, y)
+    np.testing.assert_allclose(value, (loss * weight).sum() / weight.sum(), rtol=1e-5)
+    np.testing.assert_allclose(gradient, g * weight[:, None] / weight.sum(), atol=1e-6)
+
+
 @pytest.mark.parametrize("shares", [(4,), (1, 3)])
 @pytest.mark.parametrize("threshold, min_kept", [(0.2, 1), (0.01, 40), (0.7, 10**6), (1.0, 5)])
 def test_ohem_keeps_the_hard_pixels(batch, threshold, min_kept, shares):

@@ -19,7 +19,7 @@ from mxnet import autograd
 from ..data.transforms import edge_map
 from ..errors import UsageError
 from ..registry import Registry, check_options
-from .pixels import IGNORE, PixelBoundary, PixelCrossEntropy  # noqa: F401
+from .pixels import IGNORE, PixelBoundary, PixelCrossEntropy, PixelWeights  # noqa: F401
 
 registry = Registry("loss")
 
@@ -44,7 +44,8 @@ class Loss:
     ):
         self.output_weights = tuple(output_weights)
         self.boundaries = tuple(boundaries)
-        self.pixels = PixelCrossEntropy(num_classes, align_corners, class_weights)
+        self.weights = PixelWeights(num_classes, class_weights)
+        self.pixels = PixelCrossEntropy(align_corners)
         self.edge_pixels = PixelBoundary(align_corners)
         self.edge_pixels.hybridize(static_alloc=True)
 
@@ -63,6 +64,7 @@ class Loss:
                 f"The network has {len(outputs[0])} outputs, but the loss has "
                 f"{len(self.output_weights)} output weights."
             )
+        weights = [self.weights(label) for label in labels]
         targets = [edges(label) for label in labels] if self.boundaries else []
         classes, borders, summands = [], [], []
         for k, output_weight in enumerate(self.output_weights):
@@ -71,7 +73,10 @@ class Loss:
                 borders.append(terms)
                 values = self.balanced(terms)
             else:
-                terms = [self.pixels(o[k], label) for o, label in zip(outputs, labels)]
+                terms = [
+                    (self.pixels(o[k], label, factor), weight)
+                    for o, label, (factor, weight) in zip(outputs, labels, weights)
+                ]
                 classes.append(terms)
                 values = self.reduce(terms, auxiliary=k > 0)
             summands.append([output_weight * value for value in values])

@@ -1,48 +1,72 @@
 """Losses per pixel of logits that are enlarged to the labels on the way."""
 
+import math
+
 import mxnet as mx
+import numpy as np
 from mxnet import autograd, gluon
 
 from ..errors import UsageError
 from ..nn import interpolation_matrix
-from .host import HostCrossEntropy, weights_per_label
+from .host import HostCrossEntropy
 
 IGNORE = 255
 HOST = ("cpu", "cpu_pinned", "cpu_shared")  # contexts whose arrays NumPy can reach
 
 
-class PixelCrossEntropy:
-    """-log softmax at the label, per pixel.
-
-    Logits (N, C, h, w) and labels (N, H, W) -> losses (H, N, W), 0 where the label is IGNORE, and
-    the weights (H, N, W): the class weight of a valid pixel, 0 elsewhere. The losses are weighted.
-    The loss of a label that is neither a class nor IGNORE is NaN.
+class PixelWeights:
+    """The weight of a pixel: that of its label.
 
     Args:
-        align_corners: how the logits are enlarged to (H, W).
         class_weights: one number per class, or None for 1.
     """
 
-    def __init__(self, num_classes, align_corners=True, class_weights=None):
+    def __init__(self, num_classes, class_weights=None):
         if class_weights is not None and len(class_weights) != num_classes:
             raise UsageError(
                 f"loss.class_weights has {len(class_weights)} numbers for "
                 f"{num_classes} classes. Give one per class."
             )
+        self._table = np.full(256, math.nan, np.float32)
+        self._table[:num_classes] = 1 if class_weights is None else class_weights
+        self._table[IGNORE] = 0
+
+    def __call__(self, label):
+        """Labels (N, H, W) -> two weights (H, N, W), 0 where the label is IGNORE.
+
+        Where it is neither a class nor that, the first is NaN and the second 1.
+        """
+        with autograd.pause():
+            if label.context.device_type in HOST:
+                index = label.asnumpy().astype(np.uint8, copy=False).transpose(1, 0, 2)
+                weight = self._table.take(index)
+                valid = not np.isnan(weight).any()
+                weight = mx.nd.array(weight, ctx=label.context)
+                if valid:
+                    return weight, weight
+            else:
+                index = mx.nd.transpose(label, axes=(1, 0, 2)).astype("int32")
+                weight = mx.nd.take(mx.nd.array(self._table, ctx=label.context), index)
+            return weight, mx.nd.where(weight == weight, weight, mx.nd.ones_like(weight))
+
+
+class PixelCrossEntropy:
+    """-log softmax at the label, times the pixel's weight.
+
+    Args:
+        align_corners: how the logits are enlarged to the labels.
+    """
+
+    def __init__(self, align_corners=True):
         self._align_corners = align_corners
-        self._weights = weights_per_label(num_classes, class_weights, IGNORE)
-        self._graph = CrossEntropyGraph(num_classes, align_corners)
+        self._graph = CrossEntropyGraph(align_corners)
         self._graph.hybridize(static_alloc=True)
 
-    def __call__(self, logits, label):
-        with autograd.pause():
-            index = mx.nd.transpose(label, axes=(1, 0, 2)).astype("int32")
-            weight = mx.nd.take(mx.nd.array(self._weights, ctx=label.context), index)
+    def __call__(self, logits, label, weight):
+        """Logits (N, C, h, w), labels (N, H, W), weights (H, N, W) -> losses (H, N, W)."""
         if logits.context.device_type in HOST:
-            loss = HostCrossEntropy(self._weights, self._align_corners)(logits, label)
-        else:
-            loss = self._graph(logits, label) * weight
-        return loss, mx.nd.where(weight == weight, weight, mx.nd.ones_like(weight))
+            return HostCrossEntropy(label, weight, self._align_corners)(logits)
+        return self._graph(logits, label) * weight
 
 
 class CrossEntropyGraph(gluon.HybridBlock):
@@ -52,9 +76,8 @@ class CrossEntropyGraph(gluon.HybridBlock):
     does.
     """
 
-    def __init__(self, num_classes, align_corners):
+    def __init__(self, align_corners):
         super().__init__()
-        self._num_classes = num_classes
         self._align_corners = align_corners
 
     def hybrid_forward(self, F, logits, label):

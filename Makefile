@@ -9,12 +9,13 @@ READY := $(VENV)/ready
 
 .PHONY: demo test test-slow test-pythons bench lint format clean
 
+# The picture is twice as large as the scenes that the network sees in training, hence --scales.
 demo: $(READY)
 	rm -rf $(DEMO)
 	$(BIN)/mxnetseg train --config configs/synthetic/demo.yaml --out $(DEMO)/train
 	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode val --ms --out $(DEMO)
 	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode testval --out $(DEMO)
-	$(BIN)/mxnetseg predict --checkpoint $(DEMO)/train/best.params demo/street.jpg --out $(DEMO)
+	$(BIN)/mxnetseg predict --checkpoint $(DEMO)/train/best.params demo/street.jpg --scales 0.5 --flip --out $(DEMO)
 	@echo
 	@echo "scores               $(DEMO)/results.json"
 	@echo "coloured predictions $(DEMO)/color/"

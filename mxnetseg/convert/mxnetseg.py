@@ -4,6 +4,8 @@ Its names are Gluon's structured names: the backbone's parts at the top level, `
 ``aux_head.`` beside them. Ours have the same ones, with the backbone below ``backbone.``.
 """
 
+import inspect
+
 from .. import models
 from ..backbones.eprnet import EPRNetClassifier
 from ..backbones.vit import PRESETS, VisionTransformer
@@ -40,90 +42,18 @@ def _fcn_mobilenet(backbone="mobilenet_v2_1_0", aux=True):
     return "fcn", dict(backbone=backbone, aux=aux, output_stride=32)
 
 
-def _bisenet_r(backbone="resnet18", aux=True):
-    return "bisenet", dict(backbone=backbone, aux=aux)
-
-
-def _bisenet_x(backbone="xception39", aux=True):
-    return "bisenet", dict(backbone=backbone, aux=aux)
-
-
-def _swiftnet(backbone="resnet18", aux=True):
-    return "swiftnet", dict(backbone=backbone, aux=aux)
-
-
-def _pspnet(backbone="resnet50", aux=True):
-    return "pspnet", dict(backbone=backbone, aux=aux)
-
-
 def _deeplabv3(backbone="resnet50", aux=True, dilate=True):
     return "deeplabv3", dict(backbone=backbone, aux=aux, output_stride=_stride(dilate))
-
-
-def _deeplabv3plus_x(backbone="xception65"):
-    return "deeplabv3plus", dict(backbone=backbone)
 
 
 def _deeplabv3plus_r(backbone="resnet50", dilate=True):
     return "deeplabv3plus", dict(backbone=backbone, output_stride=_stride(dilate))
 
 
-def _denseaspp(backbone="resnet50", aux=True):
-    return "denseaspp", dict(backbone=backbone, aux=aux)
-
-
-def _danet(backbone="resnet50", aux=False):
-    return "danet", dict(backbone=backbone, aux=aux)
-
-
-def _swiftnetpr(backbone="resnet18", aux=False):
-    return "swiftnetpr", dict(backbone=backbone, aux=aux)
-
-
-def _semanticfpn(backbone="resnet50"):
-    return "semanticfpn", dict(backbone=backbone)
-
-
-def _ladderdensenet(backbone="densenet121", aux=True):
-    return "ladderdensenet", dict(backbone=backbone, aux=aux)
-
-
-def _attention_to_scale(backbone="resnet50", aux=True):
-    return "attention_to_scale", dict(backbone=backbone, aux=aux)
-
-
-def _seenet(backbone="resnet50", aux=True):
-    return "seenet", dict(backbone=backbone, aux=aux)
-
-
-def _acfnet(backbone="resnet50", aux=False):
-    return "acfnet", dict(backbone=backbone, aux=aux)
-
-
-def _canetv1(backbone="resnet50", aux=True):
-    return "canetv1", dict(backbone=backbone, aux=aux)
-
-
 def _canetv2(backbone="resnet50", aux=False, dilate=True):
     if not dilate:
         raise UsageError("MXNetSeg's CANetv2 does not run with dilate=False; use dilate=True.")
     return "canetv2", dict(backbone=backbone, aux=aux)
-
-
-def _attanet(backbone="resnet18", aux=True):
-    return "attanet", dict(backbone=backbone, aux=aux)
-
-
-def _alignseg(backbone="resnet50", aux=True):
-    return "alignseg", dict(backbone=backbone, aux=aux)
-
-
-def _fapn(backbone="resnet50", aux=False):
-    return "fapn", dict(backbone=backbone, aux=aux)
-
-
-def _gffnet(backbone="resnet50", aux=True):
-    return "gffnet", dict(backbone=backbone, aux=aux)
 
 
 def _eprnet(light=False, activation="prelu", drop=0):
@@ -160,30 +90,44 @@ def _vit_sizes(preset, sizes):
     return sizes
 
 
+def _renamed(name, **defaults):
+    """A function like those above for a network whose build options have our names."""
+
+    def translate(**options):
+        return name, {**defaults, **options}
+
+    parameters = [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=value)
+        for key, value in defaults.items()
+    ]
+    translate.__signature__ = inspect.Signature(parameters)
+    return translate
+
+
 NETWORKS = {
     "FCNResNet": _fcn_resnet,
     "FCNMobileNet": _fcn_mobilenet,
-    "BiSeNetR": _bisenet_r,
-    "BiSeNetX": _bisenet_x,
-    "SwiftResNet": _swiftnet,
-    "SwiftResNetPr": _swiftnetpr,
-    "PSPNet": _pspnet,
+    "BiSeNetR": _renamed("bisenet", backbone="resnet18", aux=True),
+    "BiSeNetX": _renamed("bisenet", backbone="xception39", aux=True),
+    "SwiftResNet": _renamed("swiftnet", backbone="resnet18", aux=True),
+    "SwiftResNetPr": _renamed("swiftnetpr", backbone="resnet18", aux=False),
+    "PSPNet": _renamed("pspnet", backbone="resnet50", aux=True),
     "DeepLabv3": _deeplabv3,
-    "DeepLabv3PlusX": _deeplabv3plus_x,
+    "DeepLabv3PlusX": _renamed("deeplabv3plus", backbone="xception65"),
     "DeepLabv3PlusR": _deeplabv3plus_r,
-    "DenseASPP": _denseaspp,
-    "DANet": _danet,
-    "SemanticFPN": _semanticfpn,
-    "LadderDenseNet": _ladderdensenet,
-    "AttentionToScale": _attention_to_scale,
-    "SeENet": _seenet,
-    "ACFNet": _acfnet,
-    "CANetv1": _canetv1,
+    "DenseASPP": _renamed("denseaspp", backbone="resnet50", aux=True),
+    "DANet": _renamed("danet", backbone="resnet50", aux=False),
+    "SemanticFPN": _renamed("semanticfpn", backbone="resnet50"),
+    "LadderDenseNet": _renamed("ladderdensenet", backbone="densenet121", aux=True),
+    "AttentionToScale": _renamed("attention_to_scale", backbone="resnet50", aux=True),
+    "SeENet": _renamed("seenet", backbone="resnet50", aux=True),
+    "ACFNet": _renamed("acfnet", backbone="resnet50", aux=False),
+    "CANetv1": _renamed("canetv1", backbone="resnet50", aux=True),
     "CANetv2": _canetv2,
-    "AttaNet": _attanet,
-    "AlignSeg": _alignseg,
-    "FaPN": _fapn,
-    "GFFNet": _gffnet,
+    "AttaNet": _renamed("attanet", backbone="resnet18", aux=True),
+    "AlignSeg": _renamed("alignseg", backbone="resnet50", aux=True),
+    "FaPN": _renamed("fapn", backbone="resnet50", aux=False),
+    "GFFNet": _renamed("gffnet", backbone="resnet50", aux=True),
     "EPRNet": _eprnet,
     "SETR": _setr,
 }
@@ -262,7 +206,7 @@ def create(build):
         raise unknown("network of MXNetSeg", network, [*NETWORKS, *CLASSIFIERS])
     if network in NETWORKS and "nclass" not in build:
         raise UsageError("The build options lack 'nclass', the number of classes.")
-    known = translate.__code__.co_varnames[: translate.__code__.co_argcount]
+    known = inspect.signature(translate).parameters
     options = {k: v for k, v in build.items() if k in known or k not in _IGNORED}
     for option in options:
         if option not in known:

@@ -33,7 +33,8 @@ class HostCrossEntropy(autograd.Function):
     def forward(self, logits):
         """Logits (N, C, h, w) -> losses (H, N, W)."""
         self._logits = logits.asnumpy()
-        self._logits -= self._logits.max()
+        with np.errstate(invalid="ignore"):
+            self._logits -= self._logits.max()
         self._steep = self._logits.min() < -STEEP
         count, classes, height, width = self._logits.shape
         size = self._label.shape[1:]

@@ -10,8 +10,9 @@ label that is neither a class nor ``IGNORE`` makes the loss NaN: it never trains
 An output called "boundary" learns where classes meet: its target is made from the labels.
 """
 
+import functools
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import mxnet as mx
 import numpy as np
@@ -25,20 +26,32 @@ from .pixels import IGNORE, PixelBoundary, PixelCrossEntropy, PixelWeights, tota
 registry = Registry("loss")
 
 
-class Term(NamedTuple):
+@dataclass
+class Term:
     """What a loss of classes is made of, on one device.
 
     Attributes:
+        pixels: PixelCrossEntropy.
         logits: (N, C, h, w).
         label: (N, H, W).
         factor: (H, N, W), the weight of a pixel: NaN where the label is neither a class nor IGNORE.
         weight: the same with 1 in these places.
     """
 
+    pixels: PixelCrossEntropy
     logits: mx.nd.NDArray
     label: mx.nd.NDArray
     factor: mx.nd.NDArray
     weight: mx.nd.NDArray
+
+    @functools.cached_property
+    def losses(self):
+        """The unweighted losses (H, N, W), without a gradient."""
+        return self.pixels.losses(self.logits, self.label)
+
+    def weighted_sum(self, factor):
+        """The sum (1,) of ``factor`` (H, N, W) x loss; its gradient goes to the logits."""
+        return self.pixels.weighted_sum(self.logits, self.label, factor)
 
 
 class Loss:
@@ -91,7 +104,8 @@ class Loss:
                 values = self.balanced(terms)
             else:
                 terms = [
-                    Term(o[k], label, *both) for o, label, both in zip(outputs, labels, weights)
+                    Term(self.pixels, o[k], label, *both)
+                    for o, label, both in zip(outputs, labels, weights)
                 ]
                 classes.append(terms)
                 values = self.reduce(terms, auxiliary=k > 0)
@@ -102,12 +116,7 @@ class Loss:
 
     def reduce(self, terms, auxiliary=False):
         """Mean over the valid pixels of all devices: [Term] -> [scalar]."""
-        with autograd.pause():
-            total = over_devices(mx.nd.add_n, [total_of(term.weight) for term in terms])
-        return [
-            self.pixels.weighted_sum(*term[:3]) / mx.nd.maximum(t, 1e-12)
-            for term, t in zip(terms, total)
-        ]
+        return weighted_mean(terms, [t.factor for t in terms], [t.weight for t in terms])
 
     def balanced(self, terms):
         """Mean over all pixels of all devices; boundaries and the rest have the same say.
@@ -116,7 +125,7 @@ class Loss:
         """
         with autograd.pause():
             pixels = sum(target.size for _, target, _ in terms)
-            count = over_devices(mx.nd.add_n, [total_of(target) for _, target, _ in terms])
+            count = totals([target for _, target, _ in terms])
         out = []
         for (loss, target, _), ones in zip(terms, count):
             share = (ones / pixels).reshape((1, 1, 1))
@@ -134,6 +143,25 @@ def edges(label):
     masks = label.asnumpy().astype(np.uint8)
     found = np.stack([edge_map(mask, frame=0) for mask in masks])
     return mx.nd.array(found, ctx=label.context)
+
+
+def weighted_mean(terms, factors, counts, least=1e-12):
+    """The sum of factor x loss over the sum of the counts, at least ``least``, of all devices.
+
+    Args:
+        terms, factors, counts: a Term and two arrays (H, N, W) per device.
+
+    Returns:
+        [scalar]: what each device adds to it.
+    """
+    with autograd.pause():
+        divisors = [mx.nd.maximum(total, least) for total in totals(counts)]
+    return [t.weighted_sum(f) / divisor for t, f, divisor in zip(terms, factors, divisors)]
+
+
+def totals(arrays):
+    """The sum (1,) of all values of all devices, on each."""
+    return over_devices(mx.nd.add_n, [total_of(x) for x in arrays])
 
 
 def over_devices(function, values):
@@ -178,18 +206,14 @@ class OHEM(Loss):
 
     def reduce(self, terms, auxiliary=False):
         with autograd.pause():
-            hardness = [self.pixels.losses(t.logits, t.label) * (t.weight > 0) for t in terms]
+            hardness = [t.losses * (t.weight > 0) for t in terms]
             keep = [
                 mx.nd.broadcast_greater_equal(h, limit) * (t.weight > 0)
                 for h, limit, t in zip(hardness, self._limits(hardness), terms)
             ]
-            kept = [total_of(k * t.weight) for k, t in zip(keep, terms)]
-            total = over_devices(mx.nd.add_n, kept)
+            counts = [k * t.weight for k, t in zip(keep, terms)]
             factors = [k * t.factor for k, t in zip(keep, terms)]  # NaN stays NaN
-        return [
-            self.pixels.weighted_sum(t.logits, t.label, factor) / mx.nd.maximum(n, 1e-12)
-            for t, factor, n in zip(terms, factors, total)
-        ]
+        return weighted_mean(terms, factors, counts)
 
     def _limits(self, hardness):
         """On each device, the loss from which on a pixel counts as hard."""
@@ -247,7 +271,7 @@ class BoundaryAware(Loss):
         if not auxiliary:
             return self._hard_mean(terms, [term.weight > 0 for term in terms])
         pixels = sum(term.label.size for term in terms)
-        return [self.pixels.weighted_sum(*term[:3]) / pixels for term in terms]
+        return [term.weighted_sum(term.factor) / pixels for term in terms]
 
     def joint(self, main, boundary):
         with autograd.pause():
@@ -260,20 +284,15 @@ class BoundaryAware(Loss):
     def _hard_mean(self, terms, valid):
         """Mean of the losses over the hard ones of the ``valid`` pixels; 0 if there are none."""
         with autograd.pause():
-            hardness = []
-            for t, v in zip(terms, valid):
-                losses = self.pixels.losses(t.logits, t.label)
-                hardness.append(mx.nd.where(v, losses, -mx.nd.ones_like(losses)))
+            hardness = [
+                mx.nd.where(v, t.losses, -mx.nd.ones_like(t.losses)) for t, v in zip(terms, valid)
+            ]
             hard = [
                 mx.nd.broadcast_greater(h, limit) * v
                 for h, limit, v in zip(hardness, over_devices(self._limit, hardness), valid)
             ]
-            total = over_devices(mx.nd.add_n, [total_of(h) for h in hard])
             factors = [h * t.factor for h, t in zip(hard, terms)]  # NaN stays NaN
-        return [
-            self.pixels.weighted_sum(t.logits, t.label, factor) / mx.nd.maximum(n, 1)
-            for t, factor, n in zip(terms, factors, total)
-        ]
+        return weighted_mean(terms, factors, hard, least=1)
 
     def _limit(self, *hardness):
         """The hardness that a pixel must exceed; of pixels that do not count it is -1."""

@@ -36,18 +36,35 @@ def identify(layout, shapes):
         family, found = LAYOUTS[layout](shapes)
     except (KeyError, IndexError):  # parts that such networks do not have
         raise UsageError(f"This is no classifier of {layout} that is a backbone here.") from None
-    blocks = {_block(k) for k in found}
-    for name in names():
-        if name.startswith(family) and not name.endswith("_semseg"):
-            own = create(name)._collect_params_with_prefix()
-            same = all(shapes.get(found.get(k)) == tuple(p.shape) for k, p in own.items())
-            if same and blocks <= {_block(k) for k in own}:
-                return name, {k: found[k] for k in own}
-    known = [n for n in names() if n.startswith(family) and not n.endswith("_semseg")]
+    name, own = matching(family, {ours: shapes[theirs] for ours, theirs in found.items()})
+    if name is not None:
+        return name, {k: found[k] for k in own}
     raise UsageError(
-        f"None of the backbones {', '.join(known)} has the shapes of this file; {layout} makes "
-        "networks of this family in more sizes than there are here."
+        f"None of the backbones {', '.join(_family(family))} has the shapes of this file; "
+        f"{layout} makes networks of this family in more sizes than there are here."
     )
+
+
+def matching(family, shapes):
+    """The backbone of a family with all its entries, and no further blocks, among ``shapes``.
+
+    Args:
+        family: what its name starts with. shapes: {our name: shape}.
+
+    Returns:
+        Its name and the names of its entries; None and nothing if there is none.
+    """
+    blocks = {_block(k) for k in shapes}
+    for name in _family(family):
+        own = create(name)._collect_params_with_prefix()
+        same = all(shapes.get(k) == tuple(p.shape) for k, p in own.items())
+        if same and blocks - {""} <= {_block(k) for k in own}:
+            return name, list(own)
+    return None, []
+
+
+def _family(family):
+    return [n for n in names() if n.startswith(family) and not n.endswith("_semseg")]
 
 
 def _block(name):
@@ -106,7 +123,7 @@ def gluoncv(shapes):
     if "features.3.out.0.weight" in shapes:
         return "mobilenet_v2", _cut(shapes, (("layer1", 0, 6), ("layer2", 6, 9),
                                              ("layer3", 9, 16), ("layer4", 16, 20)))  # fmt: skip
-    if "midflow.0.rep.0.weight" in shapes or any(k.startswith("midflow.") for k in shapes):
+    if any(k.startswith("midflow.") for k in shapes):
         return "xception65", {k: k for k in shapes if not k.startswith("fc.")}
     raise _nothing("GluonCV", "resnet*_v1b (18, 34), resnet*_v1s, resnest*, densenet*, "
                    "mobilenet_v2_*, xception65")  # fmt: skip

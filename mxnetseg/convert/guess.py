@@ -11,6 +11,7 @@ import math
 import re
 
 from .. import backbones
+from ..backbones import layouts
 from ..backbones.mobilenetv3 import _STAGES as MOBILENETV3_STAGES
 from ..backbones.mobilenetv3 import round_channels
 from ..backbones.vit import PRESETS
@@ -395,15 +396,7 @@ def _backbone(shapes):
         family = "resnet"
     else:
         family = "xception39"
-    for name in backbones.names():
-        if name.startswith(family) and not name.endswith("_semseg"):
-            own = backbones.create(name)._collect_params_with_prefix()
-            blocks = {k.split(".")[0] + "." + k.split(".")[1] for k in shapes if "layer" in k}
-            if all(shapes.get(k) == p.shape for k, p in own.items()) and blocks <= {
-                k.split(".")[0] + "." + k.split(".")[1] for k in own if "layer" in k
-            }:
-                return name
-    return None
+    return layouts.matching(family, shapes)[0]
 
 
 def _eprnet_options(shapes):

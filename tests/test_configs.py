@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mxnetseg import config, data, losses
-from mxnetseg.engine import trainer
-from mxnetseg.engine.protocol import Protocol
+from mxnetseg import build, config, data, losses
+from mxnetseg.inference.protocol import Protocol
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "configs").glob("**/*.yaml"))
@@ -16,7 +15,7 @@ FILES = sorted((ROOT / "configs").glob("**/*.yaml"))
 @functools.lru_cache(maxsize=None)
 def create(model, num_classes):
     """The network of a section as JSON, its parameters empty; recipes share networks."""
-    return trainer.create_network(config.Model.model_validate_json(model), num_classes)
+    return build.create_network(config.Model.model_validate_json(model), num_classes)
 
 
 @pytest.mark.parametrize("path", [pytest.param(p, id=f"{p.parent.name}/{p.stem}") for p in FILES])
@@ -41,7 +40,7 @@ def test_a_recipe_is_a_valid_experiment(path):
     if experiment.train.crop_size is not None:
         size = config.pair(experiment.train.crop_size)
         assert size == net.valid_size(*size)
-        trainer.transform(experiment, info)
+        build.transform(experiment, info)
     Protocol.from_config(experiment)
 
 

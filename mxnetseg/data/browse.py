@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from ..errors import UsageError
+from ..palette import colorize
 from .loader import load_sample
-from .palette import colorize
 from .pixels import as_picture
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX

@@ -218,7 +218,7 @@ def open_info(name, options):
     elif form is not None:
         layouts = [lay.model_copy(update={"form": form}) for lay in facts.layouts]
         facts = facts.model_copy(update={"layouts": layouts})
-    return source, spec.Info(source.name, facts)
+    return source, spec.describe(source.name, facts)
 
 
 def create(name, split, root=None, **options):

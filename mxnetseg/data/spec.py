@@ -20,11 +20,11 @@ below its root folder are found. README-like example::
 See :class:`DatasetSpec`, :class:`LabelForm` and :class:`Layout` for every key.
 """
 
-import copy
 import difflib
 import fnmatch
 import functools
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Literal, NamedTuple, Optional, Tuple, Union
 
@@ -32,9 +32,10 @@ import numpy as np
 import pydantic
 import yaml
 
+from ..description import Description
 from ..errors import UsageError
+from ..palette import voc_palette
 from ..registry import unknown
-from .palette import voc_palette
 
 IGNORE = 255
 """The value of ignored pixels in memory."""
@@ -612,67 +613,43 @@ class Labels:
         return f"classes {classes}" + (f", ignored {ignored}" if ignored else "")
 
 
-class Info:
-    """What the rest of the toolkit knows about a data set. Everything is read-only.
+@dataclass(frozen=True, eq=False)
+class Info(Description):
+    """What the rest of the toolkit knows about a data set: its Description, and how it is read.
 
     Attributes:
-        name: the key, for instance ``cityscapes``.
         title: the name for people.
-        folder: the name of its folder. folders: all that are looked for.
-        classes: tuple of the class names.
-        num_classes: their number.
-        palette: uint8 (num_classes, 3), RGB.
-        void_color: RGB of ignored pixels.
-        ignore_label: 255.
+        folders: the names of its folder that are looked for.
+        spec: the :class:`DatasetSpec`.
         labels: mapping form -> :class:`Labels`; "" is the usual form.
-        encoding, table, known, lut, inverse, colors: of the usual form.
         mirror: uint8 (256,), class -> class in a mirrored image; None where mirroring changes
             none.
-        channels: of the images, usually 3.
-        max_value: the value in image files that means 1; None: by their type.
-        mean, std: normalisation, on 0..1, for each channel.
-        scales: scales of multi-scale evaluation.
         splits: mapping split -> :class:`SplitSpec`; empty for a folder, where the folders count.
     """
 
-    def __init__(self, name, spec):
-        self.name = name
-        self.title = spec.title or name
-        folders = [spec.folder] if isinstance(spec.folder, str) else spec.folder
-        self.folders = tuple(folders or [name])
-        self.folder = self.folders[0]
-        self.spec = spec
-        kept = spec.kept()
-        self.classes = tuple(spec.classes[i].name for i in kept)
-        self.num_classes = len(self.classes)
-        generated = voc_palette(len(spec.classes), first=1)
-        palette = np.array([c.color or generated[i] for i, c in enumerate(spec.classes)], np.uint8)
-        self.palette = palette[kept]
-        self.palette.setflags(write=False)
-        self.void_color = tuple(spec.void_color)
-        self.ignore_label = IGNORE
-        self.labels = {"": Labels(spec, spec, self.title, palette)}
-        for form, facts in spec.forms.items():
-            self.labels[form] = Labels(spec, facts, self.title, palette)
-        usual = self.labels[""]
-        self.encoding, self.colors, self.table = usual.encoding, usual.colors, usual.table
-        self.known, self.lut, self.inverse = usual.known, usual.lut, usual.inverse
-        self.mirror = self._mirror(spec)
-        self.channels, self.max_value = spec.channels, spec.max_value
-        self.mean = tuple(spec.mean or _for_channels(IMAGENET_MEAN, spec.channels))
-        self.std = tuple(spec.std or _for_channels(IMAGENET_STD, spec.channels))
-        self.scales = tuple(spec.scales)
-        self.splits = dict(spec.splits)
+    title: str
+    folders: Tuple[str, ...]
+    spec: DatasetSpec
+    labels: Dict[str, Labels]
+    mirror: Optional[np.ndarray]
+    splits: Dict[str, SplitSpec]
 
-    def _mirror(self, spec):
-        if not spec.mirror:
-            return None
-        table = np.arange(256, dtype=np.uint8)
-        for pair in spec.mirror:
-            left, right = (self.classes.index(name) for name in pair)
-            table[left], table[right] = right, left
-        table.setflags(write=False)
-        return table
+    @property
+    def folder(self):
+        """The name of its folder."""
+        return self.folders[0]
+
+    @property
+    def ignore_label(self):
+        return IGNORE
+
+    # of the usual form
+    encoding = property(lambda self: self.labels[""].encoding)
+    colors = property(lambda self: self.labels[""].colors)
+    table = property(lambda self: self.labels[""].table)
+    known = property(lambda self: self.labels[""].known)
+    lut = property(lambda self: self.labels[""].lut)
+    inverse = property(lambda self: self.labels[""].inverse)
 
     def form_of(self, mask):
         """The label form of a mask file by its name."""
@@ -684,10 +661,51 @@ class Info:
 
     def with_palette(self, palette):
         """The same with other colours for pictures."""
-        other = copy.copy(self)
-        other.palette = np.array(palette, np.uint8)
-        other.palette.setflags(write=False)
-        return other
+        return replace(self, palette=_read_only(np.array(palette, np.uint8)))
+
+
+def describe(name, spec):
+    """The :class:`Info` of a specification."""
+    title = spec.title or name
+    folders = [spec.folder] if isinstance(spec.folder, str) else spec.folder
+    kept = spec.kept()
+    classes = tuple(spec.classes[i].name for i in kept)
+    generated = voc_palette(len(spec.classes), first=1)
+    palette = np.array([c.color or generated[i] for i, c in enumerate(spec.classes)], np.uint8)
+    labels = {"": Labels(spec, spec, title, palette)}
+    for form, facts in spec.forms.items():
+        labels[form] = Labels(spec, facts, title, palette)
+    return Info(
+        name=name,
+        classes=classes,
+        palette=_read_only(palette[kept]),
+        void_color=tuple(spec.void_color),
+        mean=tuple(spec.mean or _for_channels(IMAGENET_MEAN, spec.channels)),
+        std=tuple(spec.std or _for_channels(IMAGENET_STD, spec.channels)),
+        max_value=spec.max_value,
+        scales=tuple(spec.scales),
+        title=title,
+        folders=tuple(folders or [name]),
+        spec=spec,
+        labels=labels,
+        mirror=_mirror(spec, classes),
+        splits=dict(spec.splits),
+    )
+
+
+def _mirror(spec, classes):
+    if not spec.mirror:
+        return None
+    table = np.arange(256, dtype=np.uint8)
+    for pair in spec.mirror:
+        left, right = (classes.index(name) for name in pair)
+        table[left], table[right] = right, left
+    return _read_only(table)
+
+
+def _read_only(array):
+    array.setflags(write=False)
+    return array
 
 
 def _for_channels(values, channels):
@@ -714,4 +732,4 @@ def _ranges(values):
 def info(name, **options):
     """The :class:`Info` of a catalog entry, a YAML file or a folder."""
     source = find(name, **options)
-    return Info(source.name, source.spec)
+    return describe(source.name, source.spec)

@@ -9,7 +9,8 @@ import numpy as np
 from mxnet import autograd, gluon
 
 from mxnetseg import losses, models
-from mxnetseg.engine.inference import Inference, argmax, logits_of
+from mxnetseg.inference.backend import MXNetBackend
+from mxnetseg.inference.logits import argmax, logits_of
 
 from .timing import Row, best, elsewhere
 
@@ -96,7 +97,7 @@ def usual_forward():
 def our_forward():
     """What evaluation and prediction do: from uint8 pixels to logits."""
     street = _street()[None]
-    run = Inference(_forward_network(), [mx.cpu()], *NORMALISATION)
+    run = MXNetBackend(_forward_network(), [mx.cpu()], *NORMALISATION)
     return best(lambda: run(street).wait_to_read(), repeat=6, warmup=2)
 
 

@@ -11,12 +11,13 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from mxnetseg import backbones, cli, convert, models
+from mxnetseg import backbones, checkpoint, cli, convert, models
 from mxnetseg.backbones import pretrained
 from mxnetseg.convert import files
-from mxnetseg.engine import checkpoint
 from mxnetseg.errors import MXNetSegError, UsageError
 from tests.reference import synthetic
+
+from ..tiny import description
 
 HERE = Path(__file__).resolve().parents[1] / "reference"
 
@@ -130,8 +131,7 @@ def test_a_wrappers_names_come_back(tmp_path, capsys):
 
 def test_networks_that_were_trained_here_can_leave(tmp_path, capsys):
     net = models.create("mlmsnet_v2", 3)
-    info = type("Info", (), {"classes": "abc", "palette": [[0, 0, 0]] * 3, "scales": [1.0],
-                             "mean": [0.5] * 3, "std": [0.2] * 3})  # fmt: skip
+    info = description(3)
     checkpoint.save(tmp_path / "own.params", net, checkpoint.describe(net, info))
     back, there = tmp_path / "back.npz", tmp_path / "there.params"
     assert run(capsys, "convert", tmp_path / "own.params", "--to", "mlmsnet", "-o", back)[0] == 0

@@ -517,7 +517,7 @@ def test_ranges_of_label_values():
         "classes": [{"name": "a", "raw": [3, "0-9"]}, {"name": "b", "raw": 5}],
         "ignore": ["0-20"],
     }
-    info = spec.Info("x", spec.parse_spec(content, "x"))
+    info = spec.describe("x", spec.parse_spec(content, "x"))
     assert info.lut[[0, 3, 4, 5, 9, 10, 20]].tolist() == [0, 0, 0, 1, 0, 255, 255]
     assert not info.known[21] and info.inverse[:2].tolist() == [3, 5]
 

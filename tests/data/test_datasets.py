@@ -470,7 +470,7 @@ def test_examples_in_the_schema_text_are_valid():
 
     import yaml
 
-    info = spec.Info("x", spec.parse_spec(yaml.safe_load(textwrap.dedent(text)), "x"))
+    info = spec.describe("x", spec.parse_spec(yaml.safe_load(textwrap.dedent(text)), "x"))
     assert info.lut[[0, 7, 8]].tolist() == [0, 1, 1]
 
 

@@ -15,7 +15,7 @@ def plan(plan):
     The colours are grouped to the 11 classes; the result is the data set `camvid` at 960x720.
     """
     source = spec.find("camvid32", classes="grouped")
-    info = spec.Info(source.name, source.spec)
+    info = spec.describe(source.name, source.spec)
     stems = {}
     for split in ("train", "val", "test"):
         listing = layout.list_split(info, split, plan.root)

@@ -35,7 +35,7 @@ def _convert(plan, name, target):
     source = spec.find(name)
     # Only layouts with the masks to be converted: some may be converted already.
     layouts = [lay for lay in source.spec.layouts if lay.mask and lay.mask.endswith(_SOURCES)]
-    info = spec.Info(name, source.spec.model_copy(update={"layouts": layouts}))
+    info = spec.describe(name, source.spec.model_copy(update={"layouts": layouts}))
     found = 0
     for split, facts in info.splits.items():
         if facts.concat:

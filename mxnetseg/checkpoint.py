@@ -1,0 +1,195 @@
+"""Checkpoints: one file with everything a run, an evaluation or a deployment needs.
+
+The file is MXNet's own format (``mx.nd.load`` reads it; so does Gluon's ``load_parameters`` with
+``ignore_extra=True``). It holds
+
+* every parameter under its structured name;
+* ``optimizer:<state>:<parameter>``: the optimiser's arrays, where training wrote the file;
+* ``meta``: JSON as bytes: network and its options, classes, palette, normalisation, input rules,
+  resolved experiment, progress, provenance, checksum.
+
+A checkpoint appears under its name only when it is complete: it is written beside it, read back,
+and renamed.
+"""
+
+import json
+import os
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+
+from . import models
+from .description import from_meta
+from .errors import MXNetSegError, UsageError
+from .files import replacing
+from .version import __version__
+
+META = "meta"
+OPTIMIZER = "optimizer:"
+
+
+@dataclass
+class Checkpoint:
+    """A checkpoint in memory.
+
+    Attributes:
+        meta: what the file says about itself.
+        parameters: {structured name: array}. optimizer: {"<state>:<name>": array}.
+        path: where it came from.
+    """
+
+    meta: dict
+    parameters: dict
+    optimizer: dict = field(default_factory=dict)
+    path: str = ""
+
+    @property
+    def description(self):
+        """The Description of the data that the network was trained on."""
+        return from_meta(self.meta)
+
+    @property
+    def experiment(self):
+        """The experiment that it comes from as nested mappings; {} if none is known."""
+        return self.meta.get("experiment") or {}
+
+
+def describe(net, description, **more):
+    """The ``meta`` of a checkpoint.
+
+    Args:
+        net: the network, made by ``models.create``.
+        description: Description of the data that it is trained on.
+        more: further JSON entries: experiment, progress, provenance.
+    """
+    return {
+        "format": 1,
+        "version": __version__,
+        "network": net.created_with,
+        **description.as_meta(),
+        "input": {
+            "size_divisor": net.size_divisor,
+            "size_remainder": net.size_remainder,
+            "min_size": net.min_size,
+            "fixed_size": net.fixed_size,
+        },
+        **more,
+    }
+
+
+def save(path, net, meta, optimizer=None):
+    """Write a checkpoint; the file that was there stays whole until the new one is.
+
+    Raises:
+        MXNetSegError: the folder cannot be written, or the disk is full.
+    """
+    arrays = {
+        name: p.data(p.list_ctx()[0]).as_in_context(mx.cpu())
+        for name, p in net._collect_params_with_prefix().items()
+    }
+    arrays.update({OPTIMIZER + name: value for name, value in (optimizer or {}).items()})
+    write(path, arrays, meta)
+
+
+def write(path, arrays, meta):
+    """Write arrays and meta as :func:`save` does."""
+    path = Path(path)
+    meta = {**meta, "checksum": _checksum(arrays)}
+    text = np.frombuffer(json.dumps(meta).encode("utf-8"), dtype=np.uint8)
+    with replacing(path, what="The checkpoint ") as aside:
+        try:
+            mx.nd.save(str(aside), {**arrays, META: mx.nd.array(text, dtype="uint8")})
+            with open(aside, "rb+") as file:
+                os.fsync(file.fileno())
+            read(aside, any_network=True)  # MXNet does not report a disk that is full
+        except (mx.MXNetError, MXNetSegError):
+            raise OSError("is the disk full or the folder read-only?") from None
+
+
+def read(path, any_network=False):
+    """Read a checkpoint.
+
+    Args:
+        any_network: classifiers too, which ``mxnetseg convert`` writes as weights for backbones.
+
+    Raises:
+        UsageError: there is no such file, or it is no checkpoint of this toolkit.
+        MXNetSegError: it is truncated or damaged.
+    """
+    path = str(path)
+    if not os.path.isfile(path):
+        raise UsageError(f"There is no checkpoint {path}.")
+    try:
+        arrays = mx.nd.load(path)
+    except (mx.MXNetError, ValueError, UnicodeDecodeError):
+        raise MXNetSegError(
+            f"{path} cannot be read: it is truncated, or no MXNet parameter file."
+        ) from None
+    if not isinstance(arrays, dict) or META not in arrays:
+        raise UsageError(
+            f"{path} holds parameters, but does not say of which network. Import it with "
+            "`mxnetseg convert`, or use it as model.weights with --model and --backbone."
+        )
+    try:
+        meta = json.loads(arrays.pop(META).asnumpy().tobytes().decode("utf-8"))
+    except ValueError:
+        raise MXNetSegError(f"{path} is damaged: its description cannot be read.") from None
+    if _checksum(arrays) != meta.get("checksum"):
+        raise MXNetSegError(f"{path} is damaged: its checksum does not fit its content.")
+    if "network" not in meta and not any_network:
+        raise UsageError(
+            f"{path} holds the weights of a classifier, which segments nothing: train with "
+            f"--set model.backbone_weights={path}."
+        )
+    optimizer = {
+        k[len(OPTIMIZER) :]: arrays.pop(k) for k in list(arrays) if k.startswith(OPTIMIZER)
+    }
+    return Checkpoint(meta, arrays, optimizer, path)
+
+
+def network(checkpoint, ctx=None):
+    """The network of a checkpoint, with its parameters, ready on ``ctx``."""
+    options = dict(checkpoint.meta["network"])
+    net = models.create(
+        options.pop("name"), options.pop("num_classes"), initialize=False, **options
+    )
+    load_parameters(net, checkpoint.parameters, ctx, checkpoint.path)
+    return net
+
+
+def load_parameters(net, arrays, ctx=None, source="The checkpoint"):
+    """Give ``net`` exactly the parameters ``arrays``.
+
+    Raises:
+        UsageError: a parameter is missing, left over or of another shape.
+    """
+    parameters = net._collect_params_with_prefix()
+    missing = [n for n in parameters if n not in arrays]
+    surplus = [n for n in arrays if n not in parameters]
+    wrong = [
+        f"{n} is {tuple(arrays[n].shape)}, expected {p.shape}"
+        for n, p in parameters.items()
+        if n in arrays and tuple(arrays[n].shape) != tuple(p.shape)
+    ]
+    for what, items in (("of another shape", wrong), ("missing", missing), ("left over", surplus)):
+        if items:
+            raise UsageError(
+                f"{source} does not fit the network {type(net).__name__}: {len(items)} entries are "
+                f"{what} ({', '.join(items[:2])}{' ...' if len(items) > 2 else ''})."
+            )
+    ctx = ctx or [mx.cpu()]
+    for name, parameter in parameters.items():
+        parameter._load_init(arrays[name], ctx)
+
+
+def _checksum(arrays):
+    total = 0
+    for name in sorted(arrays):
+        value = arrays[name].asnumpy()
+        total = zlib.crc32(
+            np.ascontiguousarray(value).data.cast("B"), zlib.crc32(name.encode(), total)
+        )
+    return total

@@ -1,0 +1,5 @@
+"""The command line: ``mxnetseg <verb>``, a file per verb."""
+
+from .main import main
+
+__all__ = ["main"]

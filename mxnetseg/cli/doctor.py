@@ -1,0 +1,18 @@
+"""Describe this installation: versions, threads, GPUs, missing libraries."""
+
+HELP = "describe this installation"
+EXAMPLES = """examples:
+  mxnetseg doctor
+  mxnetseg doctor --debug"""
+
+
+def arguments(parser):
+    pass
+
+
+def run(args):
+    from .. import runtime
+
+    lines, ok = runtime.doctor()
+    print("\n".join(lines))
+    return 0 if ok else 1

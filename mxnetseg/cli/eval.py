@@ -1,0 +1,98 @@
+"""Score a checkpoint, or colour a split."""
+
+from ..errors import UsageError
+from . import arguments as shared
+from . import places
+
+HELP = "score a checkpoint, or colour a split"
+EXAMPLES = """examples:
+  mxnetseg eval --checkpoint weights/fcn/run/best.params --mode val --ms
+  mxnetseg eval --checkpoint best.params --mode test --submission"""
+
+
+def arguments(parser):
+    shared.out(parser)
+    shared.devices(parser)
+    shared.protocol(parser)
+    shared.data(parser, split="the mode's own")
+    shared.settings(parser, "data.options.KEY=VALUE|eval.KEY=VALUE")
+    shared.network(parser)
+    parser.add_argument("--checkpoint", metavar="FILE", help="default: the newest best.params")
+    parser.add_argument(
+        "--mode",
+        choices=("val", "testval", "test"),
+        default="val",
+        help="val: scores; testval, test: coloured predictions",
+    )
+    parser.add_argument("--submission", action="store_true", help="write what a server wants")
+    parser.add_argument(
+        "--class-map",
+        action="store_true",
+        help="the data set has the same classes in another order: map them by name",
+    )
+
+
+def run(args):
+    from .. import checkpoint, runtime
+    from ..inference import evaluator
+    from ..inference.backend import MXNetBackend
+    from ..metrics import Accuracy
+
+    saved = places.checkpoint(args)
+    contexts = runtime.contexts(args.ctx)
+    dataset, split, order = _data(args, saved)
+    protocol = shared.asked_protocol(args, saved, dataset.info)
+    about = saved.description
+    backend = MXNetBackend(checkpoint.network(saved, contexts), contexts, about.mean, about.std)
+    out = places.out(args, "eval")
+    where = places.names(contexts)
+    print(f"{args.mode} on {len(dataset)} images ({split}), {protocol}, {where} -> {out}")
+    scored = args.mode == "val"
+    result = evaluator.run(
+        backend, dataset, protocol, [Accuracy(dataset.info)] if scored else [], out,
+        predictions=not scored, submission=args.submission, order=order,
+        described={"checkpoint": saved.path, "split": split},
+    )  # fmt: skip
+    if scored:
+        print(evaluator.table(result))
+        print(f"results: {out / 'results.json'}")
+    else:
+        print(f"coloured predictions: {out / 'color'}")
+    if args.submission:
+        print(f"submission: {out / 'submission.zip'}")
+    return 0
+
+
+def _data(args, saved):
+    """(data set, split, for each class of the network that of the data set or None)."""
+    from .. import data
+
+    section = saved.experiment.get("data", {})
+    name = args.data or section.get("name")
+    if name is None:
+        raise UsageError("The checkpoint does not say which data it was trained on: give --data.")
+    same = args.data in (None, section.get("name"))
+    root = args.data_root or (section.get("root") if same else None)
+    split = args.split or (
+        "test" if args.mode == "test" else (section.get("val_split") if same else None) or "val"
+    )
+    given = shared.set_within(args, "data.options", "eval").get("data", {}).get("options", {})
+    options = {**(section.get("options", {}) if same else {}), **given}
+    dataset = data.create(name, split, root, **options)
+    return dataset, split, _order(args, saved, dataset.info)
+
+
+def _order(args, saved, info):
+    """How the classes are mapped; UsageError if they differ and nobody said that they may."""
+    difference = saved.description.difference(info)
+    if difference is None:
+        return None
+    order = saved.description.order_in(info)
+    if order and args.class_map:
+        return order
+    remedy = (
+        "Give --class-map to map them by name."
+        if order
+        else "Give the data that it was trained on, or convert the checkpoint with --data."
+    )
+    raise UsageError(f"{saved.path} and data set '{info.name}' differ: {difference}. {remedy}")

@@ -1,0 +1,28 @@
+"""List the networks, or describe one."""
+
+import json
+
+HELP = "list the networks, or describe one"
+EXAMPLES = """examples:
+  mxnetseg models
+  mxnetseg models bisenet --backbone resnet18 --json"""
+
+
+def arguments(parser):
+    parser.add_argument("name", nargs="?", help="default: a table of all")
+    parser.add_argument("--backbone", help="default: each network's own; with a name: all")
+    parser.add_argument("--classes", type=int, default=19, help="for the parameter counts")
+    parser.add_argument("--json", action="store_true")
+
+
+def run(args):
+    from ..models import table
+
+    if args.name is None:
+        rows, text = table.table(args.backbone, args.classes), table.as_text
+    elif args.backbone:
+        rows = [table.facts(args.name, args.backbone, args.classes)]
+        text = table.as_text_of
+    else:
+        rows, text = table.table_of(args.name, args.classes), table.as_text_of
+    print(json.dumps(rows, indent=1) if args.json else text(rows))

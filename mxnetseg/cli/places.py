@@ -1,0 +1,53 @@
+"""Where runs lie, and which checkpoint is meant."""
+
+import time
+from pathlib import Path
+
+from ..errors import UsageError
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def home():
+    """Where weights/ and runs/ lie: here, or beside the package when called from inside it."""
+    here = Path.cwd()
+    return PACKAGE.parent if here == PACKAGE else Path()
+
+
+def out(args, verb):
+    """--out, or a new folder in runs/."""
+    return Path(args.out) if args.out else home() / "runs" / verb / stamp()
+
+
+def stamp():
+    return time.strftime("%Y%m%d-%H%M%S")
+
+
+def newest(name, folder=None):
+    """The newest file of a name below a folder; by default below weights/."""
+    root = Path(folder) if folder else home() / "weights"
+    found = sorted(root.glob(f"**/{name}"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise UsageError(f"There is no {name} below {root}. Train first, or name a checkpoint.")
+    return str(found[-1])
+
+
+def checkpoint(args):
+    """The checkpoint that is named, or the newest best.params; --model and --backbone must fit."""
+    from .. import checkpoint
+
+    saved = checkpoint.read(args.checkpoint or newest("best.params"))
+    if not args.checkpoint:
+        print(f"checkpoint {saved.path}")
+    for flag, key in (("model", "name"), ("backbone", "backbone")):
+        asked, has = getattr(args, flag), saved.meta["network"].get(key)
+        if asked and has and asked.lower() != has.lower():
+            raise UsageError(
+                f"{saved.path} holds {key} '{has}', not '{asked}'. Drop --{flag}, or give the "
+                "right checkpoint."
+            )
+    return saved
+
+
+def names(contexts):
+    return ", ".join(str(c) for c in contexts)

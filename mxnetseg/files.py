@@ -1,0 +1,109 @@
+"""Output files that appear only when they are complete."""
+
+import contextlib
+import io
+import os
+import shutil
+import threading
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from .errors import MXNetSegError
+from .palette import full_palette
+
+
+def cannot_write(path, error, what=""):
+    """The error for a file or folder that the system does not let us write."""
+    return MXNetSegError(f"{what}{path} cannot be written: {error.strerror or error}.")
+
+
+@contextlib.contextmanager
+def replacing(path, what=""):
+    """A path beside ``path`` to write to; renamed to it at the end, removed if that is not reached.
+
+    Folders are made. Several threads and processes may write the same file at the same time.
+
+    Args:
+        what: of the file, for the error: "The checkpoint ".
+
+    Raises:
+        MXNetSegError: the folder cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        os.replace(str(aside), str(path))
+    except OSError as error:
+        raise cannot_write(path, error, what) from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(str(aside))
+
+
+def copy(source, target):
+    """Copy a file; the target that was there stays whole until the new one is."""
+    with replacing(target) as aside:
+        shutil.copyfile(str(source), str(aside))
+
+
+def check_folder(path):
+    """Make a folder, and an error now rather than after the work if it cannot be written."""
+    with replacing(Path(path) / ".writable") as aside:
+        aside.touch()
+    (Path(path) / ".writable").unlink()
+
+
+def write(path, content):
+    """Write bytes or text."""
+    with replacing(path) as aside:
+        aside.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+
+
+def png(array):
+    """uint8 (H, W) grey or (H, W, 3) RGB -> the bytes of a PNG."""
+    pixels = array if array.ndim == 2 else cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def palette_png(classes, palette, void_color=(0, 0, 0)):
+    """Class map -> the bytes of a palette PNG: indices are classes, viewers show the colours."""
+    image = Image.fromarray(np.ascontiguousarray(classes))
+    image.putpalette(full_palette(palette, void_color).tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+class Archive:
+    """A zip of PNGs, written one by one and renamed when the ``with`` block ends well."""
+
+    def __init__(self, path):
+        self.path, self.names = Path(path), set()
+
+    def __enter__(self):
+        self._stack = contextlib.ExitStack()
+        aside = self._stack.enter_context(replacing(self.path))
+        try:
+            self._zip = self._stack.enter_context(zipfile.ZipFile(str(aside), "w"))
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+        return self
+
+    def add(self, name, content):
+        """Add a file; MXNetSegError if there is one of that name."""
+        if name in self.names:
+            raise MXNetSegError(
+                f"Two images would be called {name} in {self.path.name}, which has no sub-folders. "
+                "Give the images of this split different names."
+            )
+        self.names.add(name)
+        self._zip.writestr(name, content)  # stored: PNG is compressed
+
+    def __exit__(self, *exception):
+        return self._stack.__exit__(*exception)

@@ -1,0 +1,183 @@
+"""The network as evaluation sees it: uint8 pixels in, logits at the network's resolution out.
+
+A backend is what an evaluation needs of a network:
+
+* ``num_classes``, ``align_corners`` (how its logits are upsampled), ``devices`` (how many);
+* ``padded_size(height, width)``: the size that it sees for an image;
+* ``backend(images, padded, context)``: uint8 (N, H, W, C) -> a handle at once; ``read(handle)`` of
+  :mod:`~mxnetseg.inference.logits` waits for float32 logits (N, num_classes, h, w).
+
+The evaluator and the predictor are given one; they neither build it nor know what is behind.
+"""
+
+import json
+import threading
+
+import mxnet as mx
+import numpy as np
+from mxnet import gluon
+
+from ..errors import UsageError
+from ..nn import Normalize
+
+FUSED_TOLERANCE = 1e-4  # of the logits' standard deviation; right ones differ by 1e-5
+
+# A static graph is up to a fifth faster, but needs half more memory and hardly returns what an
+# input of another size took. So inputs of more pixels than this go without.
+STATIC_PIXELS = 2_400_000
+
+# oneDNN 2.4 (of MXNet 1.9.1) computes sizes of 1 x 1 convolutions modulo 2**32, and the process
+# dies of a division by zero where the output has a multiple of this many values.
+FATAL_VALUES = 1 << 27
+MARGIN = 32  # columns of padding that make such a size harmless
+
+
+class MXNetBackend:
+    """Runs a network in MXNet, inference only; its flags and hybridised graph are not touched.
+
+    The graph is traced anew and shares the network's parameters. While the parameters change (in
+    training) make a new one for every evaluation: that takes a fraction of a second.
+
+    Attributes:
+        num_classes, align_corners: of the network.
+        devices: how many there are. fused: whether layers are joined.
+
+    Args:
+        net: a SegmentationModel with parameters on ``contexts``.
+        contexts: devices; one, or several that are used in parallel (see ``context``).
+        mean, std: normalisation of RGB images in 0 ... 1.
+        fuse: join convolution, norm and activation (CPU only). Networks with many light layers
+            gain most: MobileNetV2 is three times as fast. Where MXNet cannot join the layers of a
+            network correctly, it runs as it is.
+    """
+
+    def __init__(self, net, contexts, mean, std, fuse=True):
+        self.net = net
+        self.num_classes, self.align_corners = net.num_classes, net.align_corners
+        self.contexts = list(contexts)
+        self.devices = len(self.contexts)
+        self.normalize = Normalize(mean, std)
+        self.normalize.initialize(ctx=self.contexts)
+        self.normalize.hybridize()
+        self._channels = len(mean)
+        self._on_cpu = all(c.device_type == "cpu" for c in self.contexts)
+        self._data = mx.sym.var("data", dtype="float32")
+        self._symbol = net.logits(mx.sym, self._data)[0]
+        self._pointwise = _pointwise_convolutions(self._symbol) if self._on_cpu else None
+        self._sizes, self._graphs, self._lock = {}, {}, threading.Lock()
+        self.fused = bool(fuse and self._on_cpu and self._fusing_works())
+
+    def _graph(self, static, fused):
+        """The network as a block of its own that shares the parameters."""
+        with self._lock:
+            if (static, fused) not in self._graphs:
+                graph = gluon.SymbolBlock(
+                    self._symbol, [self._data], params=self.net.collect_params()
+                )
+                if fused:
+                    shape = (1, self._channels, *self.net.valid_size(48, 80))
+                    x = mx.nd.zeros(shape, ctx=self.contexts[0])
+                    graph.optimize_for(
+                        x, backend="MKLDNN", static_alloc=static, static_shape=static
+                    )
+                else:
+                    graph.hybridize(static_alloc=static, static_shape=static)
+                self._graphs[static, fused] = graph
+            return self._graphs[static, fused]
+
+    def _fusing_works(self):
+        """Whether the fused graph proves to be right on a small image.
+
+        MXNet 1.9.1 mixes up the inputs of fused layers in some graphs; mostly their shapes then do
+        not fit, but nothing guarantees that.
+        """
+        if not mx.runtime.Features().is_enabled("MKLDNN"):
+            return False
+        height, width = self.net.valid_size(48, 80)
+        values = np.random.RandomState(0).standard_normal((1, self._channels, height, width))
+        x = mx.nd.array(values, ctx=self.contexts[0])
+        try:
+            found = self._graph(True, True)(x).asnumpy()
+        except mx.MXNetError:
+            return False
+        wanted = self._graph(True, False)(x).asnumpy()
+        return bool(np.abs(found - wanted).max() <= FUSED_TOLERANCE * wanted.std())
+
+    def _forward(self, x):
+        count, _, height, width = x.shape
+        static = count * height * width <= STATIC_PIXELS
+        graph = self._graph(static, self.fused)
+        if not static:
+            self._graphs.pop((True, self.fused), None)  # its memory is needed now
+        if count > 1 and self._is_fatal(count, height, width):
+            return mx.nd.concat(*(graph(x[k : k + 1]) for k in range(count)), dim=0)
+        return graph(x)
+
+    def _is_fatal(self, count, height, width):
+        """Whether oneDNN would kill the process on a batch of this size."""
+        if self._pointwise is None or count * height * width < FATAL_VALUES >> 9:
+            return False
+        key = count, height, width
+        if key not in self._sizes:
+            shapes = self._pointwise.infer_shape(data=(count, self._channels, height, width))[1]
+            # channels are padded to whole vectors or blocks
+            self._sizes[key] = any(
+                -(-c // block) * block * n * h * w % FATAL_VALUES == 0
+                for n, c, h, w in shapes
+                for block in (1, 16, 32, 64)
+            )
+        return self._sizes[key]
+
+    def __call__(self, images, padded=None, context=0):
+        """Start the network on a batch; does not wait for the result.
+
+        Args:
+            images: uint8 (N, H, W, 3), RGB; or float32 in 0..255 and other channels, as the data
+                set has them.
+            padded: (height, width) that the images are padded to first, right and below, with the
+                mean colour. Then and by default to what the network takes.
+            context: which of the devices.
+
+        Returns:
+            float32 NDArray (N, num_classes, h, w).
+
+        Raises:
+            UsageError: the network takes only inputs smaller than this.
+        """
+        height, width = images.shape[1:3]
+        rows, columns = self.padded_size(*(padded or (height, width)))
+        device = self.contexts[context]
+        x = self.normalize.load(images, device)
+        if (rows, columns) != (height, width):
+            margin = (0, 0, 0, 0, 0, rows - height, 0, columns - width)
+            x = mx.nd.pad(x, mode="constant", constant_value=0, pad_width=margin)
+        return self._forward(x)
+
+    def padded_size(self, height, width):
+        """The size that the network sees for an image of (height, width)."""
+        rows, columns = self.net.valid_size(height, width)
+        if rows < height or columns < width:
+            raise UsageError(
+                f"{type(self.net).__name__} takes inputs of {rows}x{columns} only, not "
+                f"{height}x{width}. Evaluate with sliding windows: mode slide, crop size "
+                f"{rows}x{columns}."
+            )
+        if not self.net.fixed_size:
+            for _ in range(8):
+                if not self._is_fatal(1, rows, columns):
+                    break
+                rows, columns = self.net.valid_size(rows, columns + MARGIN)
+        return rows, columns
+
+
+def _pointwise_convolutions(symbol):
+    """The 1 x 1 convolutions of a graph as one symbol with an output for each, or None."""
+    names = {
+        node["name"] + "_output"
+        for node in json.loads(symbol.tojson())["nodes"]
+        if node["op"] == "Convolution" and node["attrs"]["kernel"] == "(1, 1)"
+    }
+    internals = symbol.get_internals()
+    # by position, because a layer that runs twice has two outputs of one name
+    found = [internals[i] for i, name in enumerate(internals.list_outputs()) if name in names]
+    return mx.sym.Group(found) if found else None

@@ -1,0 +1,90 @@
+"""Logits on the host: upsampled to any size in strips that stay in the cache, and their arg-max.
+
+That costs less than moving the upsampled logits through memory even once.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import MXNetSegError
+from ..resample import Resize, chain, interpolation, parallel, strips
+
+
+def read(logits):
+    """Logits on a device -> NumPy; MXNetSegError if they are not finite."""
+    values = logits.asnumpy()
+    if not np.isfinite(values).all():
+        raise MXNetSegError(
+            "The network's scores are not finite: its parameters are damaged or its training "
+            "diverged. Train with a lower optim.lr, or take another checkpoint."
+        )
+    return values
+
+
+class Logits(NamedTuple):
+    """The logits of one image at the network's resolution, and how they become its size.
+
+    Attributes:
+        values: float32 (C, h, w).
+        resize: Resize to the size of the image.
+    """
+
+    values: np.ndarray
+    resize: Resize
+
+    def strip(self, start, stop):
+        """Logits of the image's rows [start, stop), float32 (C, rows, W), a new array."""
+        return self.resize.strip(self.values, start, stop)
+
+
+def logits_of(values, padded, size, align_corners, mirrored=None, target=None):
+    """Logits for the image's own pixels.
+
+    Args:
+        values: (C, h, w) as the network gave them for an input of size ``padded``.
+        size: (H, W) of the image in the upper left corner of that input.
+        mirrored: the width that was mirrored before padding; the logits are mirrored back.
+        target: (H, W) to resize the image's scores to afterwards.
+    """
+    axes = [
+        interpolation(values.shape[1], padded[0], align_corners, size[0]),
+        interpolation(
+            values.shape[2], padded[1], align_corners, mirrored or size[1], bool(mirrored), size[1]
+        ),
+    ]
+    if target is not None:
+        axes = [chain(a, interpolation(n, t)) for a, n, t in zip(axes, size, target)]
+    return Logits(values, Resize(*axes))
+
+
+def argmax_into(scores, out):
+    """Index of the largest of ``scores`` (C, h, w) per pixel into uint8 ``out`` (h, w).
+
+    The first of equals wins, as in NumPy.
+
+    Returns:
+        The largest scores (h, w).
+    """
+    best = scores[0].copy()
+    out[...] = 0
+    better = np.empty(best.shape, bool)
+    index = better.view(np.uint8)
+    for k in range(1, len(scores)):
+        np.greater(scores[k], best, out=better)
+        np.multiply(index, np.uint8(k), out=index)
+        np.maximum(out, index, out=out)  # k only grows
+        np.maximum(best, scores[k], out=best)
+    return best
+
+
+def argmax(logits):
+    """Class map uint8 (H, W) of :class:`Logits`."""
+    height, width = logits.resize.shape
+    out = np.empty((height, width), np.uint8)
+
+    def work(start, stop):
+        argmax_into(logits.strip(start, stop), out[start:stop])
+
+    parallel(work, strips(height, len(logits.values) * width))
+    return out

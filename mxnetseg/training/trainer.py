@@ -1,0 +1,160 @@
+"""Training: one run, told in order."""
+
+import collections
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, gluon
+
+from .. import build, files, losses, progress
+from .. import checkpoint as checkpoints
+from ..errors import UsageError
+from ..inference.backend import MXNetBackend
+from ..inference.evaluator import evaluate
+from ..inference.protocol import Protocol
+from ..nn import Normalize
+from .log import Log
+from .optimizer import Optimizer
+from .schedules import learning_rate
+from .signals import Interrupted, Signals
+
+RUN_AHEAD = 2  # steps that the host may be ahead of the devices
+
+
+def train(experiment, contexts, out, resume=None):
+    """Run an experiment from its beginning, or on from a checkpoint, to its end.
+
+    Args:
+        experiment: a ``config.Experiment``.
+        contexts: devices; each gets an equal share of every batch, and the step is that of the
+            whole batch on one device.
+        out: folder for best.params, last.params, log.jsonl and config.yaml.
+        resume: a Checkpoint of this experiment. The run goes on exactly as if it had not stopped.
+
+    Returns:
+        The best mIoU on the validation split; None if there was no validation.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM arrived; last.params is saved.
+        UsageError: settings that do not go together.
+        MXNetSegError: broken data, a loss that is not finite, a folder that cannot be written.
+    """
+    run, optim = experiment.train, experiment.optim
+    out = Path(out)
+
+    # --- data and network ----------------------------------------------------------------------
+    train_set = build.dataset(experiment, experiment.data.train_split)
+    val_set = build.validation_set(experiment) if run.validate_every else None
+    info = train_set.info
+    mx.random.seed(run.seed)
+    net = build.create_network(experiment.model, info.num_classes, info.channels)
+    experiment = build.with_sizes(experiment, train_set, net)
+    build.check(net, experiment, len(contexts))
+    experiment = build.with_class_weights(experiment, train_set)
+    loader = build.loader(experiment, train_set)
+    total_steps = run.epochs * len(loader)
+
+    # --- weights, loss, optimiser --------------------------------------------------------------
+    if resume:
+        checkpoints.load_parameters(net, resume.parameters, source=resume.path)
+    else:
+        build.start_weights(net, experiment.model)
+    net.collect_params().reset_ctx(contexts)
+    net.upsample_outputs = False  # the loss enlarges more cheaply
+    if run.freeze_bn:
+        net.apply(_freeze)
+    net.hybridize(static_alloc=True, static_shape=True)
+    loss = losses.create(
+        experiment.loss.name,
+        net,
+        experiment.loss.aux_weights,
+        class_weights=experiment.loss.class_weights,
+        **experiment.loss.options,
+    )
+    normalize = Normalize(info.mean, info.std)
+    normalize.initialize(ctx=contexts)
+    normalize.hybridize(static_alloc=True)
+    optimizer = Optimizer(net, optim, contexts)
+
+    # --- where the run stands ------------------------------------------------------------------
+    step, finished, best = 0, 0, None  # finished: epochs, with their validation
+    if resume:
+        step, finished, best = (resume.meta["progress"][k] for k in ("step", "epochs", "best"))
+        if not 0 <= step - finished * len(loader) <= len(loader):
+            raise UsageError(
+                f"{resume.path} stands at step {step} of epoch {finished + 1}, which epochs of "
+                f"{len(loader)} steps do not have. Resume with the same data and train.batch_size."
+            )
+        optimizer.load(resume.optimizer, step)
+    protocol = Protocol.from_config(experiment)
+    meta = checkpoints.describe(
+        net,
+        info,
+        experiment=experiment.model_dump(mode="json"),
+        protocol=protocol.as_dict(),
+    )
+    log = Log(out, experiment, step)
+
+    def save(name):
+        mx.nd.waitall()  # reading does not wait for the update of running statistics by itself
+        progress = {"step": step, "epochs": finished, "best": best, "total_steps": total_steps}
+        checkpoints.save(out / name, net, {**meta, "progress": progress}, optimizer.state())
+
+    # --- epochs --------------------------------------------------------------------------------
+    pending = collections.deque()
+    with Signals() as stop, log:
+        for epoch in range(finished, run.epochs):
+            begin = step - epoch * len(loader)
+            bar = progress.bar(
+                f"epoch {epoch + 1}/{run.epochs}", total=len(loader), initial=begin, unit="step"
+            )
+            for batch in loader.epoch(epoch, begin):
+                rate = learning_rate(optim, step, total_steps, len(loader))
+                # dropout becomes a function of (seed, step), so that a resumed run repeats it
+                mx.random.seed((run.seed * 1_000_003 + step) % 2**31)
+                pixels, masks = (np.array_split(x, len(contexts)) for x in batch[:2])
+                images = [normalize.load(x, c) for x, c in zip(pixels, contexts)]
+                labels = [mx.nd.array(x, ctx=c, dtype=x.dtype) for x, c in zip(masks, contexts)]
+                with autograd.record():
+                    parts = loss([net(x) for x in images], labels)
+                autograd.backward(parts)
+                optimizer.step(rate)
+                step += 1
+
+                pending.append(parts)
+                if len(pending) > RUN_AHEAD:
+                    for part in pending.popleft():
+                        part.wait_to_read()
+                log.step(step, epoch, rate, parts, run, bar)
+                bar.update()
+                if stop.is_set():
+                    break
+            bar.close()
+
+            # --- save and validate -------------------------------------------------------------
+            last_epoch = epoch + 1 == run.epochs
+            validates = val_set and ((epoch + 1) % run.validate_every == 0 or last_epoch)
+            if validates or stop.is_set():  # whatever happens while validating, nothing is lost
+                save("last.params")
+            if stop.is_set():
+                raise Interrupted(out / "last.params")
+            is_best = False
+            if validates:
+                backend = MXNetBackend(net, contexts, info.mean, info.std)
+                result = evaluate(backend, val_set, protocol)
+                is_best = best is None or result["miou"] > best
+                best = result["miou"] if is_best else best
+                log.validation(step, epoch, result, best)
+            finished = epoch + 1
+            save("last.params")
+            if is_best:
+                files.copy(out / "last.params", out / "best.params")
+            if stop.is_set() and not last_epoch:
+                raise Interrupted(out / "last.params")
+    return best
+
+
+def _freeze(block):
+    if isinstance(block, gluon.nn.BatchNorm):
+        block._kwargs["use_global_stats"] = True

@@ -1,0 +1,57 @@
+"""What the trainer does with its data: class weights by rule, sampling, kept samples, sizes."""
+
+import pytest
+
+from mxnetseg import build, checkpoint, config, data
+from mxnetseg.errors import UsageError
+from mxnetseg.training import trainer
+
+from .test_trainer import difference, run, stop_at
+
+
+def test_class_weights_by_a_rule_become_numbers_that_a_resumed_run_keeps(tmp_path, monkeypatch):
+    settings = dict(loss__class_weights="auto:enet", data__sampling="rare")
+    run(tmp_path / "whole", **settings)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2)
+        with pytest.raises(trainer.Interrupted):
+            run(tmp_path / "parts", **settings)
+    half = checkpoint.read(tmp_path / "parts" / "last.params")
+    weights = half.meta["experiment"]["loss"]["class_weights"]
+    assert len(weights) == 11 and all(1.4 < w < 50.6 for w in weights)
+    assert config.build(file=tmp_path / "parts" / "config.yaml").loss.class_weights == weights
+    with monkeypatch.context() as patch:
+        patch.setattr(data.stats, "class_weights", None)  # not computed again
+        run(tmp_path / "parts", resume=half)
+    assert difference(*(tmp_path / n / "last.params" for n in ("whole", "parts"))) == 0
+
+
+def test_kept_and_smaller_samples(tmp_path):
+    run(tmp_path / "plain", train__epochs=1)
+    run(tmp_path / "kept", train__epochs=1, data__cache_memory=0.1)
+    run(tmp_path / "reduced", train__epochs=1, data__reduced_jpeg=True)
+    for name in ("kept", "reduced"):
+        assert difference(*(tmp_path / n / "last.params" for n in ("plain", name))) == 0
+    with pytest.raises(UsageError, match="saves nothing"):
+        run(tmp_path, data__reduced_jpeg=True, data__cache_memory=1)
+
+
+def test_sizes_that_are_left_open_are_those_of_the_preset():
+    experiment = config.build({"augment.preset": "semseg"})
+    train_set = data.create("synthetic", "train", scenes=1)
+    net = build.create_network(experiment.model, 11)
+    resolved = build.with_sizes(experiment, train_set, net)
+    assert resolved.augment.base_size is None  # factors of each image's own size
+    assert min(resolved.train.crop_size) > 200 and experiment.train.crop_size is None
+    transform = build.transform(resolved, train_set.info)
+    assert transform.base_size is None and transform.crop_size == resolved.train.crop_size
+    for name, message in (("crop_size", "train.crop_size"), ("base_size", "augment.base_size")):
+        wrong = config.build({"augment.options": {name: 3}, "train.crop_size": 32})
+        with pytest.raises(UsageError, match=message):
+            build.transform(wrong, train_set.info)
+
+
+def test_what_to_do_without_a_validation_split(tmp_path):
+    with pytest.raises(UsageError, match="Unknown split .*'vla'.* data.val_split=.* --no-val"):
+        run(tmp_path, data__val_split="vla", train__validate_every=1)
+    assert not (tmp_path / "last.params").exists()

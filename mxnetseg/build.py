@@ -41,7 +41,7 @@ def with_sizes(experiment, train_set, net):
     if augment.base_size is not None and run.crop_size is not None:
         return experiment
     height, width = train_set[0].image.shape[:2]
-    base, crop = data.transforms.default_sizes(augment.preset, train_set.info.name, height, width)
+    base, crop = data.presets.default_sizes(augment.preset, train_set.info.name, height, width)
     if augment.base_size is None:
         augment.base_size = base
     if run.crop_size is None:
@@ -57,7 +57,7 @@ def transform(experiment, info):
         if name in options:
             raise UsageError(f"'{name}' is no option of augment.options: use {key}.")
     sizes = {"crop_size": experiment.train.crop_size, "base_size": experiment.augment.base_size}
-    return data.transforms.create(experiment.augment.preset, info.name, **sizes, **options)
+    return data.presets.create(experiment.augment.preset, info.name, **sizes, **options)
 
 
 def with_class_weights(experiment, train_set):

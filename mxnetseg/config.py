@@ -1,12 +1,12 @@
 """The experiment: one typed schema, filled from YAML, flags and dotted overrides."""
 
-from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional, Tuple, Union
 
 import pydantic
 import yaml
 from pydantic import Field
 
+from . import plain_yaml
 from .errors import UsageError
 from .registry import unknown
 
@@ -188,10 +188,7 @@ def overrides(texts):
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set takes key=value, for example train.epochs=5, not '{text}'.")
-        try:
-            found[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UsageError(f"The value of --set {text} is not valid YAML.") from None
+        found[key.strip()] = plain_yaml.parse(value, f"The value of --set {text}")
     return found
 
 
@@ -207,15 +204,7 @@ def pair(size):
 
 
 def _read(file):
-    path = Path(file)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"The configuration {file} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = f", line {line + 1}" if line is not None else ""
-        raise UsageError(f"The configuration {file}{where} is not valid YAML.") from None
+    tree = plain_yaml.read(file, "The configuration ")
     if tree is None:
         return {}
     if not isinstance(tree, dict):

@@ -6,7 +6,7 @@ import pytest
 from mxnet import autograd
 
 from mxnetseg import losses, models
-from mxnetseg.data.transforms import edge_map
+from mxnetseg.boundary import edge_map
 from mxnetseg.errors import UsageError
 from mxnetseg.losses import host, pixels
 from mxnetseg.nn import resize_like

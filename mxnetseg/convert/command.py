@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import checkpoint, convert, data
 from ..backbones import layouts
-from ..data.spec import IMAGENET_MEAN, IMAGENET_STD
+from ..data.labels import IMAGENET_MEAN, IMAGENET_STD
 from ..description import Description, unnamed
 from ..errors import UsageError
 from ..registry import unknown

@@ -1,12 +1,16 @@
 """Data sets, transforms and the loader. NumPy only: nothing here needs MXNet arrays."""
 
 from ..palette import colorize, voc_palette, write_palette_png
-from . import browse, cache, check, stats, transforms
+from . import browse, cache, check, presets, stats
 from .cache import Cached, ReducedJpeg
-from .datasets import FileDataset, Sample, create
-from .files import DataError, read_image, read_mask
+from .content import DataError
+from .datasets import FileDataset, create
+from .images import read_image
+from .labels import Info
 from .loader import Batch, Loader
-from .spec import IGNORE, Info, info, names
+from .masks import read_mask
+from .sample import IGNORE, Sample
+from .sources import info, names
 
 __all__ = [
     "IGNORE",
@@ -25,10 +29,10 @@ __all__ = [
     "create",
     "info",
     "names",
+    "presets",
     "read_image",
     "read_mask",
     "stats",
-    "transforms",
     "voc_palette",
     "write_palette_png",
 ]

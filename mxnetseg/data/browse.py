@@ -5,8 +5,8 @@ import numpy as np
 
 from ..errors import UsageError
 from ..palette import colorize
+from .images import as_picture
 from .loader import load_sample
-from .pixels import as_picture
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _INK, _PAPER = (30, 30, 30), (255, 255, 255)

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 
 from ..errors import MXNetSegError, UsageError
-from . import atomic, files
-from .datasets import Sample
+from . import atomic, images, masks
+from .content import read_intact, sniff
+from .sample import Sample
 from .stats import fingerprint_of
 
 GB = 1 << 30
@@ -133,17 +134,17 @@ class ReducedJpeg:
         pair = pairs[index]
         if not pair.image.lower().endswith((".jpg", ".jpeg")):
             return self.dataset[index]
-        mask = files.read_mask(pair.parts or pair.mask, info, pair.form)
+        mask = masks.read_mask(pair.parts or pair.mask, info, pair.form)
         allowed = shrink(*mask.shape)
         factor = max(k for k in (1, 2, 4, 8) if k <= max(allowed, 1))
-        content = files.read_intact(pair.image)
-        if factor > 1 and files.sniff(content) == "jpeg":
+        content = read_intact(pair.image)
+        if factor > 1 and sniff(content) == "jpeg":
             image = cv2.imdecode(content, _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
             if image is not None and image.shape[:2] == tuple(-(-n // factor) for n in mask.shape):
                 image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
                 return Sample(image, mask, pair.name)
-        image = files.decode_image(pair.image, content)  # tells what is wrong, if anything is
-        files.check_sizes(pair.image, image.shape, pair.mask, mask.shape)
+        image = images.decode_image(pair.image, content)  # tells what is wrong, if anything is
+        masks.check_sizes(pair.image, image.shape, pair.mask, mask.shape)
         return Sample(image, mask, pair.name)
 
 

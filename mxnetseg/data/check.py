@@ -4,185 +4,22 @@
 wrong and what to do.
 """
 
-import collections
 import concurrent.futures
 import dataclasses
-import json
 import os
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Optional
 
-import cv2
 import numpy as np
 
 from ..errors import MXNetSegError
 from ..runtime import usable_cores
-from . import datasets, files, layout, spec
-from .files import DataError
-from .spec import IGNORE, UNKNOWN
-
-
-@dataclasses.dataclass
-class Finding:
-    """Something that is wrong (``error``) or looks wrong (``warning``).
-
-    Attributes:
-        severity: ``error`` or ``warning``.
-        kind: a short word: ``no mask``, ``surplus mask``, ``size``, ``unknown label``, ``RGB``,
-            ``16-bit``, ``truncated``, ``unreadable``, ``empty``, ``missing``, ``duplicate``,
-            ``ending``, ``channels``, ``all ignored``, ``empty split``, ``count``, ``list``.
-        split: the split it belongs to.
-        file: its path, or an empty text.
-        problem: what is wrong, to follow the file's name.
-        remedy: what to do.
-    """
-
-    severity: str
-    kind: str
-    split: str
-    file: str
-    problem: str
-    remedy: str
-
-    def __str__(self):
-        return f"{self.file} {self.problem}; {self.remedy}.".lstrip()
-
-
-@dataclasses.dataclass
-class SplitReport:
-    """The numbers of a split.
-
-    Attributes:
-        split: its name.
-        images, masks: how many were found in pairs, the masks without those that are missing.
-        expected: the expected number of images, or None.
-        count: in words: ``complete``, ``partial: 5 of 2975``.
-        sizes: mapping "WxH" -> images.
-        pixels: pixels per class.
-        ignored: ignored pixels.
-        occurs: images per class.
-    """
-
-    split: str
-    images: int = 0
-    masks: int = 0
-    expected: Optional[int] = None
-    count: str = ""
-    sizes: Dict[str, int] = dataclasses.field(default_factory=dict)
-    pixels: List[int] = dataclasses.field(default_factory=list)
-    ignored: int = 0
-    occurs: List[int] = dataclasses.field(default_factory=list)
-
-    @property
-    def ignored_share(self):
-        """Ignored pixels as a part of all labelled ones, 0..1."""
-        total = sum(self.pixels) + self.ignored
-        return self.ignored / total if total else 0.0
-
-
-@dataclasses.dataclass
-class Report:
-    """What :func:`check` found.
-
-    Attributes:
-        dataset: title of the data set.
-        root: its folder, or ``drawn``.
-        classes: class names.
-        splits: a report for each split that exists.
-        absent: splits that are not there.
-        findings: errors first.
-    """
-
-    dataset: str
-    root: str
-    classes: List[str]
-    splits: List[SplitReport]
-    absent: List[str]
-    findings: List[Finding]
-
-    @property
-    def errors(self):
-        return [f for f in self.findings if f.severity == "error"]
-
-    @property
-    def warnings(self):
-        return [f for f in self.findings if f.severity == "warning"]
-
-    @property
-    def ok(self):
-        """Whether training can start: no errors. Warnings do not count."""
-        return not self.errors
-
-    def as_dict(self):
-        """For JSON."""
-        content = dataclasses.asdict(self)
-        content["ok"] = self.ok
-        for part, report in zip(content["splits"], self.splits):
-            part["ignored_share"] = report.ignored_share
-        return content
-
-    def as_json(self):
-        return json.dumps(self.as_dict(), indent=2)
-
-    def as_text(self, limit=20):
-        """A table for people; at most ``limit`` findings of one kind are spelled out."""
-        lines = [f"{self.dataset}  ({self.root})", ""]
-        rows = [("split", "images", "masks", "count", "sizes", "ignored")]
-        for part in self.splits:
-            sizes = sorted(part.sizes.items(), key=lambda s: -s[1])
-            text = ", ".join(f"{size} ({n})" for size, n in sizes[:2])
-            if len(sizes) > 2:
-                text = f"{len(sizes)} sizes, mostly {sizes[0][0]}"
-            ignored = f"{100 * part.ignored_share:.2f} %" if part.masks else "-"
-            rows.append((part.split, part.images, part.masks, part.count, text, ignored))
-        lines += _table(rows)
-        if self.absent:
-            lines.append(f"not there: {', '.join(self.absent)}")
-        shown = [part for part in self.splits if sum(part.pixels)]
-        if shown:
-            header = ["id", "class"]
-            for part in shown:
-                header += [f"{part.split} %", "in images"]
-            rows = [tuple(header)]
-            for index, name in enumerate(self.classes):
-                row = [index, name]
-                for part in shown:
-                    share = 100 * part.pixels[index] / sum(part.pixels)
-                    row += [f"{share:.3f}", part.occurs[index]]
-                rows.append(tuple(row))
-            lines += [""] + _table(rows)
-        lines.append("")
-        for severity, found in (("error", self.errors), ("warning", self.warnings)):
-            kinds = collections.Counter()
-            for finding in found:
-                kinds[finding.kind] += 1
-                if kinds[finding.kind] <= limit:
-                    lines.append(f"{severity}: {finding}")
-            for kind, number in kinds.items():
-                if number > limit:
-                    lines.append(f"{severity}: {number - limit} more of the kind '{kind}'.")
-        errors, warnings = len(self.errors), len(self.warnings)
-        if errors or warnings:
-            lines.append(
-                f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-            )
-        else:
-            lines.append("nothing wrong")
-        return "\n".join(lines)
-
-
-def _table(rows):
-    """Aligned columns: text to the left, numbers to the right."""
-    widths = [max(len(str(row[k])) for row in rows) for k in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = []
-        for k, cell in enumerate(row):
-            text = str(cell)
-            number = all(str(r[k]).replace(".", "").isdigit() for r in rows[1:])
-            cells.append(text.rjust(widths[k]) if number else text.ljust(widths[k]))
-        lines.append("  ".join(cells).rstrip())
-    return lines
+from . import datasets, images, layout, masks, sources
+from .content import DataError, read_intact, sniff
+from .findings import Finding, Report, SplitReport
+from .opencv import histogram, one_thread
+from .sample import IGNORE
+from .schema import UNKNOWN
 
 
 def check(name, split=None, root=None, workers=None, progress=None, **options):
@@ -203,7 +40,7 @@ def check(name, split=None, root=None, workers=None, progress=None, **options):
         UsageError: unknown name or split, a wrong YAML.
         MXNetSegError: the folder is missing, or it holds no split at all.
     """
-    info = spec.info(name)
+    info = sources.info(name)
     workers = workers or usable_cores()
     if info.spec.generator:
         return _check_drawn(name, info, split, options)
@@ -236,10 +73,7 @@ def check(name, split=None, root=None, workers=None, progress=None, **options):
         [part for part in listings if part not in there],
         [],
     )
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    pool = concurrent.futures.ThreadPoolExecutor(workers)
-    try:
+    with one_thread(), concurrent.futures.ThreadPoolExecutor(workers) as pool:
         jobs = {}
         for part, listing in there.items():
             summary = _summary(part, listing, info, report.findings)
@@ -249,9 +83,6 @@ def check(name, split=None, root=None, workers=None, progress=None, **options):
         done = concurrent.futures.as_completed(jobs)
         for future in progress(done, total=len(jobs)) if progress else done:
             _add(jobs[future], future.result(), report.findings)
-    finally:
-        pool.shutdown(wait=True)
-        cv2.setNumThreads(before)
     for part in report.splits:
         if part.split == "train" and part.masks and source.home is not None:
             report.findings += _absent_classes(part, info)  # parts of known sets may lack some
@@ -270,7 +101,7 @@ def _check_drawn(name, info, split, options):
         report.splits.append(summary)
         for index in range(len(dataset)):
             sample = dataset[index]
-            _add(summary, _Found([], _size(sample.image), _histogram(sample.mask)), report.findings)
+            _add(summary, _Found([], _size(sample.image), histogram(sample.mask)), report.findings)
     return report
 
 
@@ -350,10 +181,6 @@ def _size(image):
     return f"{image.shape[1]}x{image.shape[0]}"
 
 
-def _histogram(mask):
-    return cv2.calcHist([mask], [0], None, [256], [0, 256]).ravel().astype(np.int64)
-
-
 _NAMED = {
     "png": (".png",),
     "jpeg": (".jpg", ".jpeg"),
@@ -365,7 +192,7 @@ _NAMED = {
 
 def _ending(path, content):
     """A warning if a file is in another format than its name says."""
-    kind = files.sniff(content)
+    kind = sniff(content)
     ending = os.path.splitext(path)[1].lower()
     if kind is None or ending in _NAMED[kind]:
         return []
@@ -380,7 +207,7 @@ def _ending(path, content):
 
 def _lossy(path, content, form):
     """A warning about JPEG masks: even where all their values are known, some are wrong."""
-    if form.encoding == "threshold" or files.sniff(content) != "jpeg":
+    if form.encoding == "threshold" or sniff(content) != "jpeg":
         return []
     remedy = "save masks as PNG"
     return [("warning", DataError(path, "lossy mask", "is a JPEG, which blurs labels", remedy))]
@@ -402,10 +229,10 @@ def _check_pair(pair, info):
     found = _Found([])
     image = mask = None
     try:
-        content = files.read_intact(pair.image)
+        content = read_intact(pair.image)
         found.problems += _ending(pair.image, content)
         facts = info.spec
-        image = files.decode_image(pair.image, content, facts.channels, facts.max_value)
+        image = images.decode_image(pair.image, content, facts.channels, facts.max_value)
         found.size = _size(image)
     except DataError as error:
         found.problems.append(("error", error))
@@ -416,27 +243,27 @@ def _check_pair(pair, info):
         paths = pair.parts or (pair.mask,)
         parts = []
         for path in paths:
-            content = files.read_intact(path)
+            content = read_intact(path)
             found.problems += _ending(path, content)
             found.problems += _lossy(path, content, form)
-            parts.append(files.decode_labels(path, content, form))
-        labels = parts[0] if len(parts) == 1 else files.merge_labels(paths, parts)
+            parts.append(masks.decode_labels(path, content, form))
+        labels = parts[0] if len(parts) == 1 else masks.merge_labels(paths, parts)
         if image is not None:
             try:
-                files.check_sizes(pair.image, image.shape, pair.mask, labels.shape)
+                masks.check_sizes(pair.image, image.shape, pair.mask, labels.shape)
             except DataError as error:
                 found.problems.append(("error", error))
         try:
-            mask = files.to_classes(pair.mask, labels, form, strict=True)
+            mask = masks.to_classes(pair.mask, labels, form, strict=True)
         except DataError as error:
             if not form.lenient:
                 raise
             found.problems.append(("warning", error))
-            mask = files.to_classes(pair.mask, labels, form)
+            mask = masks.to_classes(pair.mask, labels, form)
     except DataError as error:
         found.problems.append(("error", error))
         return found
-    found.histogram = _histogram(mask)
+    found.histogram = histogram(mask)
     if not found.histogram[:UNKNOWN].any():
         problem = DataError(
             pair.mask, "all ignored", "has no valid pixel", "remove it with its image"

@@ -3,30 +3,17 @@
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple, Optional
 
 import cv2
-import numpy as np
 
 from ..errors import MXNetSegError
 from ..registry import check_options, unknown
-from . import files, layout, spec
-from .pixels import by_channels
-
-
-class Sample(NamedTuple):
-    """An image with its mask.
-
-    Attributes:
-        image: uint8 (H, W, 3), RGB; or what the data set's ``channels`` and ``max_value`` say,
-            see :func:`~mxnetseg.data.files.read_image`.
-        mask: uint8 (H, W), classes, 255 = ignored; None where the split has no labels.
-        name: the path of the image below the root, with ``/``.
-    """
-
-    image: np.ndarray
-    mask: Optional[np.ndarray]
-    name: str
+from . import images, layout, masks, sources
+from .content import ENDINGS
+from .labels import describe
+from .opencv import by_channels
+from .sample import Sample
+from .schema import Layout, SplitSpec
 
 
 class FileDataset:
@@ -35,7 +22,7 @@ class FileDataset:
     Reading is thread-safe; the object can be pickled.
 
     Args:
-        info: :class:`~mxnetseg.data.spec.Info`.
+        info: :class:`~mxnetseg.data.labels.Info`.
         split: name of the split.
         root: its root folder.
 
@@ -66,7 +53,7 @@ class FileDataset:
         if not listing.pairs:
             raise MXNetSegError(
                 f"The split '{split}' of {info.title} in {self.root} is empty; add images "
-                f"({' '.join(files.ENDINGS)} .npy) or choose another split.\n"
+                f"({' '.join(ENDINGS)} .npy) or choose another split.\n"
                 f"{layout.expected_tree(info, self.root, [split])}"
             )
         self.pairs = listing.pairs
@@ -77,14 +64,14 @@ class FileDataset:
         return len(self.pairs)
 
     def __getitem__(self, index):
-        """Sample ``index``; :class:`~mxnetseg.data.files.DataError` names a bad file."""
+        """Sample ``index``; :class:`~mxnetseg.data.content.DataError` names a bad file."""
         pair = self.pairs[index]
         facts = self.info.spec
-        image = files.read_image(pair.image, facts.channels, facts.max_value)
+        image = images.read_image(pair.image, facts.channels, facts.max_value)
         if pair.mask is None:
             return Sample(image, None, pair.name)
-        mask = files.read_mask(pair.parts or pair.mask, self.info, pair.form)
-        files.check_sizes(pair.image, image.shape, pair.mask, mask.shape)
+        mask = masks.read_mask(pair.parts or pair.mask, self.info, pair.form)
+        masks.check_sizes(pair.image, image.shape, pair.mask, mask.shape)
         if facts.short_edge:
             image, mask = _resized(image, mask, facts.short_edge)
         return Sample(image, mask, pair.name)
@@ -188,20 +175,20 @@ def resolve_root(source, info, root=None):
 
 
 def open_info(name, options):
-    """The source and the :class:`~mxnetseg.data.spec.Info` of a data set of files.
+    """The source and the :class:`~mxnetseg.data.labels.Info` of a data set of files.
 
     Args:
         options: those of its YAML, and ``list`` and ``form``, which every data set takes.
     """
-    own = {key: value for key, value in options.items() if key not in spec.LISTS}
-    source = spec.find(name, **own)
+    own = {key: value for key, value in options.items() if key not in sources.LISTS}
+    source = sources.find(name, **own)
     facts, listed, form = source.spec, options.get("list"), options.get("form")
     if form is not None and form not in facts.forms:
         raise unknown(f"form of the labels of {facts.title or source.name}", form, facts.forms)
     if listed is not None:
         paths = {"": listed} if isinstance(listed, (str, Path)) else dict(listed)
         layouts = [
-            spec.Layout(
+            Layout(
                 name="list",
                 image="{0}",
                 mask="{1}",
@@ -213,12 +200,12 @@ def open_info(name, options):
         ]
         splits = {k: v.model_copy(update={"count": None}) for k, v in facts.splits.items()}
         for split in [s for s in paths if s] or ([] if splits else ["train", "val", "test"]):
-            splits[split] = spec.SplitSpec(labels=layout.labels_of(splits, split))
+            splits[split] = SplitSpec(labels=layout.labels_of(splits, split))
         facts = facts.model_copy(update={"layouts": layouts, "splits": splits})
     elif form is not None:
         layouts = [lay.model_copy(update={"form": form}) for lay in facts.layouts]
         facts = facts.model_copy(update={"layouts": layouts})
-    return source, spec.describe(source.name, facts)
+    return source, describe(source.name, facts)
 
 
 def create(name, split, root=None, **options):
@@ -246,7 +233,7 @@ def create(name, split, root=None, **options):
         UsageError: unknown name, split or option; a wrong YAML.
         MXNetSegError: missing folder, empty split, images without mask.
     """
-    drawn = spec.info(name)
+    drawn = sources.info(name)
     if drawn.spec.generator == "streets":
         from .synthetic import Streets
 

@@ -1,4 +1,4 @@
-"""Which files make up a split: patterns and list files of :class:`~mxnetseg.data.spec.Layout`."""
+"""Which files make up a split: patterns and list files of :class:`~mxnetseg.data.schema.Layout`."""
 
 import hashlib
 import os
@@ -9,8 +9,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ..errors import MXNetSegError, UsageError
 from ..registry import unknown
-from .files import ENDINGS, DataError
-from .spec import Layout, SplitSpec
+from .content import ENDINGS, DataError
+from .schema import Layout, SplitSpec
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(?::([\w|]+))?\}")
 _ALL_ENDINGS = (*ENDINGS, ".npy", *(ending.upper() for ending in ENDINGS))
@@ -128,7 +128,7 @@ class Found(NamedTuple):
 
 
 def labels_of(splits, split):
-    """``yes``, ``none`` or ``optional``, see :class:`~mxnetseg.data.spec.SplitSpec`."""
+    """``yes``, ``none`` or ``optional``, see :class:`~mxnetseg.data.schema.SplitSpec`."""
     return splits.get(split, SplitSpec(labels="optional" if split == "test" else "yes")).labels
 
 
@@ -185,7 +185,7 @@ def list_split(info, split, root):
     """Find the files of a split.
 
     Args:
-        info: :class:`~mxnetseg.data.spec.Info`.
+        info: :class:`~mxnetseg.data.labels.Info`.
         split: its name.
         root: folder of the data set.
 

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import multiprocessing
 import signal
-import threading
 from concurrent.futures.process import BrokenProcessPool
 from typing import List, NamedTuple, Optional
 
@@ -20,7 +19,8 @@ import numpy as np
 from ..errors import MXNetSegError, UsageError
 from ..registry import unknown
 from ..runtime import usable_cores
-from .transforms import order_rng, sample_rng
+from .opencv import one_thread
+from .randomness import order_rng, sample_rng
 
 
 class Batch(NamedTuple):
@@ -181,8 +181,10 @@ class Loader:
         plan, waiting = iter(plan), collections.deque()
         with contextlib.ExitStack() as cleanup:
             if self.mode == "thread":
+                # Without a transform it only decodes, which OpenCV does in one thread anyhow: an
+                # evaluator keeps its threads.
                 if self.transform is not None:
-                    cleanup.enter_context(_one_cv2_thread())
+                    cleanup.enter_context(one_thread())
                 submit = self._start_threads(cleanup)
             else:
                 submit = self._start_processes()
@@ -248,31 +250,6 @@ def _cancel(waiting):
     for futures in waiting:
         for future in futures:
             future.cancel()
-
-
-# The number of OpenCV's threads belongs to the process, not to the thread that sets it: loaders
-# that run at the same time share one switch, and the last one restores it. A loader without a
-# transform only decodes, which OpenCV does in one thread anyhow: an evaluator keeps its threads.
-_cv2_lock = threading.Lock()
-_cv2_users = 0
-_cv2_before = None
-
-
-@contextlib.contextmanager
-def _one_cv2_thread():
-    global _cv2_users, _cv2_before
-    with _cv2_lock:
-        if _cv2_users == 0:
-            _cv2_before = cv2.getNumThreads()
-            cv2.setNumThreads(1)
-        _cv2_users += 1
-    try:
-        yield
-    finally:
-        with _cv2_lock:
-            _cv2_users -= 1
-            if _cv2_users == 0:
-                cv2.setNumThreads(_cv2_before)
 
 
 _job = None  # in a worker process: what to load from

@@ -29,13 +29,13 @@ import os
 from pathlib import Path
 from typing import List, Optional, Tuple
 
-import cv2
 import numpy as np
 
 from ..errors import MXNetSegError, UsageError
 from ..registry import unknown
 from ..runtime import usable_cores
 from . import atomic
+from .opencv import histogram, one_thread
 
 RULES = ("median", "enet", "inverse_log")
 _VERSION = 1
@@ -201,20 +201,14 @@ def measure(dataset, workers=None, progress=None, cache=True):
 def _measure(dataset, workers, progress):
     counts = np.zeros((len(dataset), dataset.info.num_classes), np.int64)
     ignored, pixels, sums, squares = 0, 0, 0.0, 0.0
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    pool = concurrent.futures.ThreadPoolExecutor(workers)
-    try:
+    with one_thread(), concurrent.futures.ThreadPoolExecutor(workers) as pool:
         done = pool.map(lambda index: _numbers(dataset[index]), range(len(dataset)))
         if progress:
             done = progress(done, total=len(dataset))
-        for index, (histogram, size, total, square) in enumerate(done):
-            counts[index] = histogram[: counts.shape[1]]
-            ignored += int(histogram[255])
+        for index, (labels, size, total, square) in enumerate(done):
+            counts[index] = labels[: counts.shape[1]]
+            ignored += int(labels[255])
             pixels, sums, squares = pixels + size, sums + total, squares + square
-    finally:
-        pool.shutdown(wait=True)
-        cv2.setNumThreads(before)
     mean = sums / pixels
     return {
         "mean": mean,
@@ -226,25 +220,21 @@ def _measure(dataset, workers, progress):
 
 def _numbers(sample):
     """Label histogram, number of pixels, sums and sums of squares per channel (on 0..1)."""
-    histogram = _histogram(sample.mask)
+    labels = histogram(sample.mask)
     image = sample.image
     size = image.shape[0] * image.shape[1]
     channels = [np.ascontiguousarray(image[..., c]) for c in range(image.shape[2])]
     if image.dtype == np.uint8:  # exact, and faster than floating point
         values = np.arange(256) / 255
-        bins = np.stack([_histogram(channel) for channel in channels])
-        return histogram, size, bins @ values, bins @ values**2
+        bins = np.stack([histogram(channel) for channel in channels])
+        return labels, size, bins @ values, bins @ values**2
     planes = [channel.astype(np.float64) / 255 for channel in channels]
     return (
-        histogram,
+        labels,
         size,
         np.array([plane.sum() for plane in planes]),
         np.array([(plane**2).sum() for plane in planes]),
     )
-
-
-def _histogram(array):
-    return cv2.calcHist([array], [0], None, [256], [0, 256]).ravel().astype(np.int64)
 
 
 # --- what was measured before ------------------------------------------------------------------

@@ -18,8 +18,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..registry import unknown
-from .datasets import Sample
-from .spec import IGNORE
+from .sample import IGNORE, Sample
 
 ROAD, SIDEWALK, BUILDING, FENCE, POLE, SIGN, TREE, GRASS, SKY, PERSON, CAR = range(11)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ..data.pixels import by_channels
+from ..data.opencv import by_channels
 from ..errors import MXNetSegError, UsageError
 from ..resample import Resize, interpolation, parallel, strips
 from .logits import argmax, argmax_into, logits_of, read

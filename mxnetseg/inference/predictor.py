@@ -11,8 +11,8 @@ import mxnet as mx
 import numpy as np
 
 from .. import files, progress
-from ..data.files import ENDINGS, DataError, as_image, read_image
-from ..data.pixels import as_picture
+from ..data.content import ENDINGS, DataError
+from ..data.images import as_image, as_picture, read_image
 from ..errors import MXNetSegError, UsageError
 from .evaluator import in_turn, output_name
 from .merge import segment

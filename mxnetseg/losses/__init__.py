@@ -18,7 +18,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
-from ..data.transforms import edge_map
+from ..boundary import edge_map
 from ..errors import UsageError
 from ..registry import Registry, check_options
 from .pixels import IGNORE, PixelBoundary, PixelCrossEntropy, PixelWeights, total_of  # noqa: F401

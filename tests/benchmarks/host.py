@@ -34,14 +34,14 @@ def training_sample(folder):
     """Decode, random scale, crop 768, flip; one core."""
     image, mask = _cityscapes(folder)
     dataset = data.create("cityscapes", "train", folder)
-    transform = data.transforms.create("mxnetseg", base_size=2048, crop_size=768)
+    transform = data.presets.create("mxnetseg", base_size=2048, crop_size=768)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     draws = iter(range(10**6))
 
     def ours():
         sample = dataset[0]
-        return transform(sample.image, sample.mask, data.transforms.sample_rng(0, 0, next(draws)))
+        return transform(sample.image, sample.mask, data.randomness.sample_rng(0, 0, next(draws)))
 
     decode = best(lambda: cv2.imread(str(image)), 5)
     usual = None

@@ -57,7 +57,7 @@ def ours(name, root, workers, memory=0):
     dataset = data.create(name, "train", root)
     if memory:
         dataset = data.Cached(dataset, memory)
-    transform = data.transforms.create("mxnetseg", base_size=BASE[name], crop_size=CROP[name])
+    transform = data.presets.create("mxnetseg", base_size=BASE[name], crop_size=CROP[name])
     normalize = Normalize(MEAN, STD)
     normalize.initialize()
     loader = data.Loader(

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mxnetseg import cli, data
-from mxnetseg.data import browse, transforms
+from mxnetseg.data import browse, presets, randomness
 from mxnetseg.errors import UsageError
 
 from .conftest import write_png
@@ -30,10 +30,10 @@ def test_pages_show_images_and_masks(folder):
 
 def test_augmented_pages_are_the_training_samples(folder):
     dataset = data.create(folder, "train")
-    transform = transforms.create(base_size=64, crop_size=32, scale=(1, 1), blur=0)
+    transform = presets.create(base_size=64, crop_size=32, scale=(1, 1), blur=0)
     (page,) = browse.sheets(dataset, count=1, cell=32, transform=transform, seed=3, epoch=2)
     sample = dataset[0]
-    image, _ = transform(sample.image, sample.mask, transforms.sample_rng(3, 2, 0))
+    image, _ = transform(sample.image, sample.mask, randomness.sample_rng(3, 2, 0))
     gap = browse._GAP
     assert np.array_equal(page[gap : gap + 32, gap : gap + 32], image)
 

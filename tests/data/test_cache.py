@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mxnetseg import data
-from mxnetseg.data import Cached, Loader, ReducedJpeg, files, transforms
+from mxnetseg.data import Cached, Loader, ReducedJpeg, presets
 from mxnetseg.errors import MXNetSegError, UsageError
 
 from .conftest import write_png
@@ -64,9 +64,9 @@ def test_batches_are_the_same(folder, tmp_path, mode, where):
         )
         write_png(folder / f"masks/train/p{index}.png", np.full((60, 80), index % 3))
     options = {"memory": 1 << 20} if where == "memory" else {"folder": tmp_path / "kept"}
-    for preset in transforms.PRESETS:
+    for preset in presets.PRESETS:
         base = {"base_size": 80} if preset in ("mxnetseg", "sanet") else {}
-        transform = transforms.create(preset, crop_size=30, **base)
+        transform = presets.create(preset, crop_size=30, **base)
         with Loader(plain, 2, transform, workers=0) as a, Loader(
             Cached(plain, **options), 2, transform, workers=2, mode=mode
         ) as b:
@@ -131,7 +131,7 @@ def test_jpeg_is_decoded_as_small_as_the_scale_allows(photos):
             assert np.array_equal(sample.mask, dataset[index].mask)
         assert reduced.reduced(2, lambda h, w: shrink).image.shape == (241, 323, 3)  # noqa: B023
     for preset, options in (("semseg", {"scale": (0.1, 0.6)}), ("pmsdsen", {"scale": (0.1, 0.6)})):
-        transform = transforms.create(preset, crop_size=(90, 110), **options)
+        transform = presets.create(preset, crop_size=(90, 110), **options)
         with Loader(dataset, 3, transform, workers=0) as a, Loader(
             reduced, 3, transform, workers=2
         ) as b:
@@ -146,8 +146,8 @@ def test_reduced_decoding_finds_damage(photos):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     reduced = ReducedJpeg(data.create(photos, "train"))
-    with pytest.raises(files.DataError, match="truncated"):
+    with pytest.raises(data.DataError, match="truncated"):
         reduced.reduced(0, lambda h, w: 8)
     cv2.imwrite(str(path), np.zeros((300, 323, 3), np.uint8))
-    with pytest.raises(files.DataError, match="323x241 pixels, but its image"):
+    with pytest.raises(data.DataError, match="323x241 pixels, but its image"):
         reduced.reduced(0, lambda h, w: 8)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mxnetseg import data
-from mxnetseg.data import files, spec
+from mxnetseg.data import labels, masks, sources
 from mxnetseg.data.check import check
 from mxnetseg.errors import MXNetSegError, UsageError
 
@@ -385,10 +385,10 @@ def test_threshold(tmp_path, grey, expected):
     info = data.info("weizmann_horses")
     for mask in (np.array([grey]), np.repeat(np.array([grey])[..., None], 3, -1)):
         write_png(tmp_path / "m.png", mask)
-        assert files.read_mask(tmp_path / "m.png", info).tolist() == [expected]
+        assert masks.read_mask(tmp_path / "m.png", info).tolist() == [expected]
     write_png(tmp_path / "m.png", [[0, 1, 2]])
     with pytest.raises(data.DataError, match="the label 2 .* 0 and 1, or grey with a bright part"):
-        files.read_mask(tmp_path / "m.png", info)
+        masks.read_mask(tmp_path / "m.png", info)
 
 
 def test_matlab_files(tmp_path):
@@ -397,16 +397,16 @@ def test_matlab_files(tmp_path):
     path = tmp_path / "x.mat"
     scipy_io.savemat(str(path), {"GTcls": {"Boundaries": 3}})
     with pytest.raises(data.DataError, match=r"holds no array GTcls.Segmentation \(it has GTcls\)"):
-        files.read_labels(path, labels)
+        masks.read_labels(path, labels)
     path.write_bytes(b"MATLAB no more")
     with pytest.raises(data.DataError, match="is not a MATLAB file"):
-        files.read_labels(path, labels)
+        masks.read_labels(path, labels)
     scipy_io.savemat(str(path), {"GTcls": {"Segmentation": np.array([[1.5, 2]])}})
     with pytest.raises(data.DataError, match="holds fractions"):
-        files.read_labels(path, labels)
+        masks.read_labels(path, labels)
     scipy_io.savemat(str(path), {"GTcls": {"Segmentation": np.array([[21, 2]])}})
     with pytest.raises(data.DataError, match="the label 21"):
-        files.read_mask(path, data.info("sbd"))
+        masks.read_mask(path, data.info("sbd"))
 
 
 def test_arrays_as_masks(folder):
@@ -517,7 +517,7 @@ def test_ranges_of_label_values():
         "classes": [{"name": "a", "raw": [3, "0-9"]}, {"name": "b", "raw": 5}],
         "ignore": ["0-20"],
     }
-    info = spec.describe("x", spec.parse_spec(content, "x"))
+    info = labels.describe("x", sources.parse_spec(content, "x"))
     assert info.lut[[0, 3, 4, 5, 9, 10, 20]].tolist() == [0, 0, 0, 1, 0, 255, 255]
     assert not info.known[21] and info.inverse[:2].tolist() == [3, 5]
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from mxnetseg import data
-from mxnetseg.data import files
+from mxnetseg.data import images
 from mxnetseg.data.check import check
-from mxnetseg.data.pixels import by_channels
+from mxnetseg.data.opencv import by_channels
 from mxnetseg.errors import MXNetSegError, UsageError
 
 from .conftest import CLASSES
@@ -81,14 +81,14 @@ def test_tiff_with_many_channels(folder, monkeypatch):
     image = values(7, np.uint16, 65535)
     path = folder / "x.tif"
     tifffile.imwrite(str(path), image, photometric="minisblack", planarconfig="contig")
-    assert np.allclose(files.read_image(path, 7), image / 257, atol=1e-3)
+    assert np.allclose(images.read_image(path, 7), image / 257, atol=1e-3)
 
 
 def test_tiff_with_many_channels_names_its_reader(folder, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tifffile", None)
     cv2.imwrite(str(folder / "x.tif"), np.zeros((4, 4), np.uint8))
     with pytest.raises(MXNetSegError, match="pip install tifffile"):
-        files.read_image(folder / "x.tif", 7)
+        images.read_image(folder / "x.tif", 7)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from mxnetseg import data
-from mxnetseg.data import files, layout, spec
+from mxnetseg.data import images, labels, layout, masks, schema, sources
+from mxnetseg.data.content import read_bytes, truncated
 from mxnetseg.errors import MXNetSegError, UsageError
 
 from .conftest import CLASSES, write_png
@@ -409,13 +410,13 @@ def test_truncation_of_every_format(tmp_path, ending, part, capfd):
     content = cv2.imencode(ending, image)[1].tobytes()
     path = tmp_path / ("x" + ending)
     path.write_bytes(content)
-    assert files.read_image(path).shape == (90, 120, 3)
+    assert images.read_image(path).shape == (90, 120, 3)
     path.write_bytes(content[: int(len(content) * part)])
     with pytest.raises(data.DataError, match="truncated|damaged"):
-        files.read_image(path)
+        images.read_image(path)
     if ending in (".png", ".jpg"):
         assert capfd.readouterr().err == ""  # noticed before the decoder grumbles
-        assert files.truncated(files.read_bytes(path))
+        assert truncated(read_bytes(path))
 
 
 def test_jpeg_with_thumbnail_and_trailing_bytes():
@@ -424,11 +425,11 @@ def test_jpeg_with_thumbnail_and_trailing_bytes():
     thumbnail = b"\xff\xe1" + (2 + 6).to_bytes(2, "big") + b"Exif\xff\xd9"
     with_thumbnail = content[:2] + thumbnail + content[2:]
     as_array = lambda text: np.frombuffer(text, np.uint8)  # noqa: E731
-    assert not files.truncated(as_array(with_thumbnail))
-    assert not files.truncated(as_array(with_thumbnail + b"\0" * 300))
-    assert files.truncated(as_array(with_thumbnail[:-30]))
+    assert not truncated(as_array(with_thumbnail))
+    assert not truncated(as_array(with_thumbnail + b"\0" * 300))
+    assert truncated(as_array(with_thumbnail[:-30]))
     png = cv2.imencode(".png", image)[1].tobytes()
-    assert not files.truncated(as_array(png + b"more" * 100))
+    assert not truncated(as_array(png + b"more" * 100))
 
 
 def test_jpeg_mask_is_explained(folder):
@@ -450,10 +451,10 @@ def test_every_label_value_of_cityscapes(tmp_path):
     info = data.info("cityscapes")
     mask = np.repeat(np.arange(34, dtype=np.uint8), 3).reshape(1, -1)
     write_png(tmp_path / "m.png", mask)
-    assert np.array_equal(files.read_mask(tmp_path / "m.png", info), info.lut[mask])
+    assert np.array_equal(masks.read_mask(tmp_path / "m.png", info), info.lut[mask])
     write_png(tmp_path / "m.png", np.full((2, 2), 34))
     with pytest.raises(data.DataError, match="the label 34"):
-        files.read_mask(tmp_path / "m.png", info)
+        masks.read_mask(tmp_path / "m.png", info)
 
 
 def test_camera_rotation_is_left_alone(tmp_path):
@@ -465,12 +466,12 @@ def test_camera_rotation_is_left_alone(tmp_path):
 
 
 def test_examples_in_the_schema_text_are_valid():
-    text = spec.__doc__.split("example::")[1].split("See :class")[0]
+    text = schema.__doc__.split("example::")[1].split("See :class")[0]
     import textwrap
 
     import yaml
 
-    info = spec.describe("x", spec.parse_spec(yaml.safe_load(textwrap.dedent(text)), "x"))
+    info = labels.describe("x", sources.parse_spec(yaml.safe_load(textwrap.dedent(text)), "x"))
     assert info.lut[[0, 7, 8]].tolist() == [0, 1, 1]
 
 
@@ -498,8 +499,8 @@ def test_lists_of_stems_renamed_splits_exclusions(folder):
 @pytest.mark.parametrize("new_opencv", [True, False])
 def test_images_of_any_mode_become_rgb(tmp_path, monkeypatch, new_opencv):
     if not new_opencv:  # before OpenCV could decode to RGB
-        monkeypatch.setattr(files, "_RGB", None)
-        monkeypatch.setattr(files, "_READ", cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        monkeypatch.setattr(images, "_RGB", None)
+        monkeypatch.setattr(images, "_READ", cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     rgb = np.random.default_rng(0).integers(0, 256, (6, 7, 3)).astype(np.uint8)
     path = tmp_path / "x.png"
     for image, expected in (
@@ -508,9 +509,9 @@ def test_images_of_any_mode_become_rgb(tmp_path, monkeypatch, new_opencv):
         (Image.fromarray(rgb[..., 0]), np.repeat(rgb[..., :1], 3, -1)),
     ):
         image.save(str(path))
-        assert np.array_equal(files.read_image(path), expected)
+        assert np.array_equal(images.read_image(path), expected)
     cv2.imwrite(str(path), rgb[..., ::-1].astype(np.uint16) * 257)
-    assert np.array_equal(files.read_image(path), rgb)
+    assert np.array_equal(images.read_image(path), rgb)
 
 
 # -- wrong settings of own data: the sentence that repairs them ------------------------------------

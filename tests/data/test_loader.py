@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mxnetseg import data
-from mxnetseg.data import Loader, transforms
+from mxnetseg.data import Loader, presets
 from mxnetseg.errors import MXNetSegError, UsageError
 
 from .conftest import write_png
@@ -22,7 +22,7 @@ def dataset(folder):
     return data.create(folder, "train")
 
 
-TRANSFORM = transforms.create(base_size=40, crop_size=24)
+TRANSFORM = presets.create(base_size=40, crop_size=24)
 
 
 def same(a, b):

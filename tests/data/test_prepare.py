@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mxnetseg import cli, data
-from mxnetseg.data import prepare, spec
+from mxnetseg.data import prepare, sources
 from mxnetseg.data.prepare import cityscapes
 from mxnetseg.data.prepare.plan import png
 from mxnetseg.errors import MXNetSegError, UsageError
@@ -251,7 +251,7 @@ def test_mscoco(tmp_path):
         path.write_text(json.dumps({"images": records, "annotations": annotations}))
     out = both_ways("mscoco", root, tmp_path)
     expected = np.zeros(size, np.uint8)
-    names = spec.info("mscoco").classes
+    names = sources.info("mscoco").classes
     expected[:, 10:40] = names.index("dog")
     expected[:20, :30] = names.index("cat")
     expected[:, 50:] = names.index("person")
@@ -335,7 +335,7 @@ def test_cityscapes(tmp_path, kind):
             np.array(Image.open(place / f"{kind}/{stem}_{kind}_labelIds.png")), raw
         )
         (mask,) = masks(name, split, place)
-        assert np.array_equal(mask, spec.info(name).lut[raw])
+        assert np.array_equal(mask, sources.info(name).lut[raw])
     polygons(root / f"{kind}/{stem}x_{kind}_polygons.json", [area("horse", 0, 0, 1, 1)])
     with pytest.raises(MXNetSegError, match="unknown label 'horse'.*what is done is kept"):
         prepare.prepare(name, root)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mxnetseg import cli, data
-from mxnetseg.data import Loader, stats, transforms
+from mxnetseg.data import Loader, presets, randomness, stats
 from mxnetseg.errors import UsageError
 
 from .conftest import write_png
@@ -115,7 +115,7 @@ def test_rare_classes_come_often():
     counts[::2, 1] = 500
     counts[7, 2] = 10
     sampler = stats.RareClasses(counts, temperature=0.5)
-    order = np.concatenate([sampler.order(transforms.order_rng(0, e)) for e in range(50)])
+    order = np.concatenate([sampler.order(randomness.order_rng(0, e)) for e in range(50)])
     assert len(order) == 1000
     assert (order % 20 == 7).mean() > 0.3
     assert len(set((order % 20).tolist())) == 20
@@ -128,7 +128,7 @@ def test_rare_classes_come_often():
 
 def test_repetitions_in_an_epoch_are_transformed_anew(folder):
     dataset = data.create(folder, "train")
-    transform = transforms.create(base_size=40, crop_size=16)
+    transform = presets.create(base_size=40, crop_size=16)
     counts = np.array([[10, 0], [10, 0], [10, 0], [10, 1]])
     sampler = stats.RareClasses(counts, temperature=0.1)
 

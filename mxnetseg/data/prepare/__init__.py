@@ -9,8 +9,8 @@ import inspect
 
 from ...errors import UsageError
 from ...registry import unknown
-from .. import spec
-from . import camvid, cityscapes, coco, masks, nyuv2, pascal, sunrgbd
+from .. import sources
+from . import arrays, camvid, cityscapes, coco, nyuv2, pascal, sunrgbd
 from .plan import run
 
 PREPARATIONS = {
@@ -18,14 +18,14 @@ PREPARATIONS = {
     "camvid32": camvid.plan,
     "cityscapes": cityscapes.plan,
     "cityscapes_coarse": cityscapes.plan_coarse,
-    "cocostuff": masks.cocostuff,
+    "cocostuff": arrays.cocostuff,
     "mscoco": coco.plan,
     "nyuv2": nyuv2.plan,
     "pascal_context": pascal.context,
     "pascal_voc_aug": pascal.voc_aug,
-    "sbd": masks.sbd,
-    "siftflow": masks.siftflow,
-    "stanford_background": masks.stanford_background,
+    "sbd": arrays.sbd,
+    "siftflow": arrays.siftflow,
+    "stanford_background": arrays.stanford_background,
     "sunrgbd": sunrgbd.plan,
 }
 
@@ -49,7 +49,7 @@ def prepare(name, root, out=None, workers=None, progress=None):
     """
     key = str(name).lower()
     if key not in PREPARATIONS:
-        if key in spec.names():
+        if key in sources.names():
             raise UsageError(f"{name} needs no preparation: it is read as it is distributed.")
         raise unknown("data set to prepare", name, PREPARATIONS)
     return run(PREPARATIONS[key], root, out or root, workers, progress)

@@ -3,7 +3,8 @@
 import os
 
 from ...errors import MXNetSegError
-from .. import files, layout, spec
+from .. import layout, masks, sources
+from ..labels import describe
 from .plan import png
 
 UNLABELLED = 11
@@ -14,8 +15,8 @@ def plan(plan):
 
     The colours are grouped to the 11 classes; the result is the data set `camvid` at 960x720.
     """
-    source = spec.find("camvid32", classes="grouped")
-    info = spec.describe(source.name, source.spec)
+    source = sources.find("camvid32", classes="grouped")
+    info = describe(source.name, source.spec)
     stems = {}
     for split in ("train", "val", "test"):
         listing = layout.list_split(info, split, plan.root)
@@ -39,6 +40,6 @@ def plan(plan):
 
 
 def _ids(path, form):
-    mask = files.to_classes(path, files.read_labels(path, form), form)
+    mask = masks.to_classes(path, masks.read_labels(path, form), form)
     mask[mask == 255] = UNLABELLED
     return png(mask)

@@ -7,7 +7,8 @@ import os
 import numpy as np
 
 from ...errors import MXNetSegError
-from .. import spec
+from .. import sources
+from ..masks import read_labels
 from .plan import find, needs, png
 
 MIN_FOREGROUND = 1000
@@ -22,7 +23,7 @@ def plan(plan):
     pixels.
     """
     tools = needs("pycocotools", "pycocotools.mask")
-    table = spec.info("mscoco").labels[""].lut
+    table = sources.info("mscoco").labels[""].lut
     found = False
     for folder in ("train2017", "val2017"):
         file = plan.root / "annotations" / f"instances_{folder}.json"
@@ -85,8 +86,6 @@ def _kept(plan, folder, stems):
     """The stems with enough foreground, counted in the finished masks."""
 
     def lines():
-        from ..files import read_labels
-
         kept = []
         for stem in stems:
             mask = read_labels(plan.out / f"masks/{folder}/{stem}.png")

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 
 from ...errors import MXNetSegError
-from .. import files, spec
+from .. import masks, sources
 from .plan import file_values, find, hdf5, mat, png
 
 
@@ -46,7 +46,7 @@ def plan(plan):
 
 
 def _by_table(frame, labels):
-    table = file_values(spec.info("nyuv2").labels["raw894"].lut)
+    table = file_values(sources.info("nyuv2").labels["raw894"].lut)
 
     def mask(index):
         raw = frame(labels, index)
@@ -57,7 +57,7 @@ def _by_table(frame, labels):
 
 def _labels40(path, images):
     """labels40.mat holds (height, width, images)."""
-    labels, form = mat(path, "labels40"), spec.info("nyuv2").labels[""]
+    labels, form = mat(path, "labels40"), sources.info("nyuv2").labels[""]
     count, _, width, height = images.shape
     if labels.shape != (height, width, count):
         raise MXNetSegError(
@@ -67,7 +67,7 @@ def _labels40(path, images):
 
     def mask(index):
         found = labels[..., index].astype(np.uint16)
-        files.to_classes(f"{path}, image {index + 1}", found, form)  # unknown values: an error
+        masks.to_classes(f"{path}, image {index + 1}", found, form)  # unknown values: an error
         return png(found)
 
     return mask

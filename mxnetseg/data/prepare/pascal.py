@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 from ...errors import MXNetSegError
-from .. import files, spec
+from .. import masks, sources
 from . import coco
 from .plan import file_values, find, mat, needs, png, read_lines
 
@@ -27,7 +27,7 @@ def voc_aug(plan):
     of_sbd = {stem for s in ("train", "val") for stem in read_lines(sbd / f"{s}.txt")}
     lists["train_aug"] = sorted((of_voc | of_sbd) - set(lists["val"]))
     lists["trainval_aug"] = [*lists["train_aug"], *lists["val"]]
-    voc_info, sbd_info = spec.info("pascal_voc"), spec.info("sbd")
+    voc_info, sbd_info = sources.info("pascal_voc"), sources.info("sbd")
     for stem in sorted(of_voc | of_sbd):
         if stem in of_voc:
             mask, info, image = voc / f"SegmentationClass/{stem}.png", voc_info, None
@@ -65,7 +65,7 @@ def context(plan):
 def _context_of_mat(plan, folders):
     voc = _holding(plan.root, "ImageSets/Main/train.txt", _VOC2010, "VOC 2010")
     labels = folders[0] if folders else find(plan.root, "trainval", _DETAIL)
-    info = spec.info("pascal_context")
+    info = sources.info("pascal_context")
     for split in ("train", "val"):
         stems = [s.split()[0] for s in read_lines(voc / f"ImageSets/Main/{split}.txt")]
         stems = [stem for stem in stems if (labels / f"{stem}.mat").is_file()]
@@ -83,7 +83,7 @@ def _context_of_json(plan, file):
     """Masks as the Detail API draws them: in the order of the file, later ones on top."""
     tools = needs("pycocotools", "pycocotools.mask")
     voc = _holding(plan.root, "JPEGImages", _VOC2010, "VOC 2010")
-    info = spec.info("pascal_context")
+    info = sources.info("pascal_context")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         records = sorted(content["images"], key=lambda r: r["file_name"])
@@ -110,7 +110,7 @@ def _context_drawn(tools, size, parts, info):
     raw = np.zeros(size, np.uint16)
     for category, shape in parts:
         raw[coco.area(tools, shape, size)] = category
-    return png(file_values(files.to_classes("mask", raw, info.labels[""])))
+    return png(file_values(masks.to_classes("mask", raw, info.labels[""])))
 
 
 def _holding(root, file, places, title):
@@ -123,11 +123,11 @@ def _holding(root, file, places, title):
 
 
 def _as_png(path, info):
-    labels = files.read_labels(path, info.labels[""])
-    files.to_classes(path, labels, info.labels[""])
+    labels = masks.read_labels(path, info.labels[""])
+    masks.to_classes(path, labels, info.labels[""])
     return png(labels)
 
 
 def _context(path, info):
     raw = mat(path, "LabelMap")
-    return png(file_values(files.to_classes(path, raw.astype("uint16"), info.labels[""])))
+    return png(file_values(masks.to_classes(path, raw.astype("uint16"), info.labels[""])))

@@ -14,6 +14,7 @@ import numpy as np
 from ...errors import MXNetSegError
 from ...runtime import usable_cores
 from .. import atomic
+from ..opencv import one_thread
 
 
 class Plan:
@@ -98,25 +99,20 @@ def run(planner, root, out, workers=None, progress=None):
 def _make(plan, missing, workers, progress):
     """Make the missing files; returns path -> error of those that could not be."""
     failures = {}
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    pool = concurrent.futures.ThreadPoolExecutor(workers)
-    jobs = {}
-    try:
+    with one_thread(), concurrent.futures.ThreadPoolExecutor(workers) as pool:
         jobs = {pool.submit(_make_one, plan, path): path for path in missing}
-        done = concurrent.futures.as_completed(jobs)
-        for job in progress(done, total=len(jobs)) if progress else done:
-            try:
-                job.result()
-            except _Unwritable as error:
-                raise MXNetSegError(str(error)) from None
-            except MXNetSegError as error:
-                failures[jobs[job]] = error
-    finally:
-        for job in jobs:
-            job.cancel()
-        pool.shutdown(wait=True)
-        cv2.setNumThreads(before)
+        try:
+            done = concurrent.futures.as_completed(jobs)
+            for job in progress(done, total=len(jobs)) if progress else done:
+                try:
+                    job.result()
+                except _Unwritable as error:
+                    raise MXNetSegError(str(error)) from None
+                except MXNetSegError as error:
+                    failures[jobs[job]] = error
+        finally:
+            for job in jobs:
+                job.cancel()
     return failures
 
 

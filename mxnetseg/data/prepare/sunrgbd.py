@@ -5,7 +5,8 @@ import threading
 import numpy as np
 
 from ...errors import MXNetSegError
-from .. import files
+from .. import masks
+from ..images import read_image
 from .plan import find, hdf5, mat, png
 
 
@@ -33,7 +34,7 @@ def plan(plan):
     def mask(index, image):
         with lock:  # the file is tens of GB: one mask at a time
             raw = np.asarray(file[labels[index]]).T
-        files.check_sizes(image, files.read_image(image).shape, f"mask {index + 1}", raw.shape)
+        masks.check_sizes(image, read_image(image).shape, f"mask {index + 1}", raw.shape)
         if raw.max() > 37:
             raise MXNetSegError(f"Mask {index + 1} of SUNRGBD2Dseg.mat has the label {raw.max()}.")
         return png(raw)

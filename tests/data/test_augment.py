@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mxnetseg.data import IGNORE, transforms
-from mxnetseg.data.transforms import Augmentation, Window, crop_resize, place, sample_rng
+from mxnetseg import boundary
+from mxnetseg.data import IGNORE, augment, crops, presets, randomness
+from mxnetseg.data.augment import Augmentation
+from mxnetseg.data.crops import Window, crop_resize, place
+from mxnetseg.data.randomness import sample_rng
 from mxnetseg.errors import UsageError
 
 
@@ -26,13 +29,13 @@ def agreement(image, mask):
     return (np.abs(image[..., 0].astype(int) - (20 + 20 * mask.astype(int)))[valid] <= 4).mean()
 
 
-@pytest.mark.parametrize("preset", sorted(transforms.PRESETS))
+@pytest.mark.parametrize("preset", sorted(presets.PRESETS))
 @pytest.mark.parametrize("crop", [64, (48, 96), (300, 310)])
 def test_presets(preset, crop):
     base = {"base_size": 200} if preset in ("mxnetseg", "sanet") else {}
     if preset == "pmsdsen":
         base = {"jitter": 0}  # colours tell the class here
-    transform = transforms.create(preset, crop_size=crop, **base)
+    transform = presets.create(preset, crop_size=crop, **base)
     image, mask = picture(cells=4)
     before = image.copy(), mask.copy()
     size = (crop, crop) if isinstance(crop, int) else crop
@@ -43,7 +46,7 @@ def test_presets(preset, crop):
         assert out.dtype == out_mask.dtype == np.uint8
         assert set(np.unique(out_mask)) <= set(range(11)) | {IGNORE}
         # Padding: mean and ignored, together.
-        outside = (out == transforms.MEAN_PIXEL).all(-1)
+        outside = (out == crops.MEAN_PIXEL).all(-1)
         assert (out_mask[outside] == IGNORE).all()
         assert agreement(out, out_mask) > 0.7  # the rest are blurred edges
         seen.add(out.tobytes())
@@ -81,7 +84,7 @@ def test_shrinking_averages():
 
 @pytest.mark.parametrize("pad", ["corner", "centre"])
 def test_padding_place(pad):
-    transform = transforms.create(
+    transform = presets.create(
         base_size=100, scale=(1, 1), crop_size=(100, 160), blur=0, flip=0, pad=pad
     )
     image, mask = picture(60, 100)
@@ -91,14 +94,14 @@ def test_padding_place(pad):
     assert (rows.min(), columns.min()) == (top, left)
     assert (rows.max(), columns.max()) == (top + 59, left + 99)
     assert np.array_equal(out[top : top + 60, left : left + 100], image)
-    assert (out[~(out_mask != IGNORE)] == transforms.MEAN_PIXEL).all()
+    assert (out[~(out_mask != IGNORE)] == crops.MEAN_PIXEL).all()
 
 
 def test_flip_keeps_padding_at_the_right_and_undoes_itself():
     image, mask = picture(60, 100)
-    twice = transforms.flip(*transforms.flip(image, mask))
+    twice = augment.flip(*augment.flip(image, mask))
     assert np.array_equal(twice[0], image) and np.array_equal(twice[1], mask)
-    transform = transforms.create(base_size=100, scale=(1, 1), crop_size=120, blur=0, flip=1)
+    transform = presets.create(base_size=100, scale=(1, 1), crop_size=120, blur=0, flip=1)
     out, out_mask = transform(image, mask, sample_rng(0, 0, 0))
     assert np.array_equal(out[:60, :100], image[:, ::-1])
     assert np.array_equal(out_mask[:60, :100], mask[:, ::-1])
@@ -107,7 +110,7 @@ def test_flip_keeps_padding_at_the_right_and_undoes_itself():
 
 def test_scale_draws():
     """The long edge is uniform over int(0.5 base) .. int(2 base), ends included."""
-    draw = transforms._scale_long_edge
+    draw = augment._scale_long_edge
     sizes = [draw(100, 200, (0.5, 2.0), 10, sample_rng(0, 0, i)) for i in range(600)]
     longs = [width for _, width in sizes]
     assert set(longs) == set(range(5, 21))
@@ -124,20 +127,20 @@ def test_positions_cover_everything():
 def test_rotation_turns_image_and_mask_alike():
     image, mask = picture(240, 400)
     for degrees in (-10, 0, 7):
-        out, out_mask = transforms.crop_rotate(
+        out, out_mask = crops.crop_rotate(
             image, mask, Window(240, 400, -60, -120), (120, 160), degrees
         )
         assert agreement(out, out_mask) > 0.9
         assert (out_mask != IGNORE).all()
     assert np.array_equal(
-        transforms.crop_rotate(image, mask, Window(240, 400, 0, 0), (240, 400), 0)[1], mask
+        crops.crop_rotate(image, mask, Window(240, 400, 0, 0), (240, 400), 0)[1], mask
     )
-    _, turned = transforms.crop_rotate(image, mask, Window(240, 400, 0, 0), (300, 400), 10)
+    _, turned = crops.crop_rotate(image, mask, Window(240, 400, 0, 0), (300, 400), 10)
     assert (turned[240:] == IGNORE).all() and (turned[:5, :5] == IGNORE).all()
 
 
 def test_extreme_sizes():
-    transform = transforms.create(base_size=4, crop_size=(7, 5), scale=(0.1, 3))
+    transform = presets.create(base_size=4, crop_size=(7, 5), scale=(0.1, 3))
     for shape in ((1, 1), (1, 500), (500, 1), (3, 3)):
         image, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
         for index in range(30):
@@ -147,16 +150,14 @@ def test_extreme_sizes():
 
 def test_jitter_changes_colours_only():
     image, mask = picture()
-    transform = transforms.create(base_size=200, crop_size=100, jitter=0.5)
-    plain = transforms.create(base_size=200, crop_size=100)
+    transform = presets.create(base_size=200, crop_size=100, jitter=0.5)
+    plain = presets.create(base_size=200, crop_size=100)
     out, out_mask = transform(image, mask, sample_rng(0, 0, 0))
     assert not np.array_equal(out, plain(image, mask, sample_rng(0, 0, 0))[0])
-    assert (out[out_mask == IGNORE] == transforms.MEAN_PIXEL).all()
-    same = transforms.jitter(image, 1.0, 1.0, 1.0)
+    assert (out[out_mask == IGNORE] == crops.MEAN_PIXEL).all()
+    same = augment.jitter(image, 1.0, 1.0, 1.0)
     assert np.abs(same.astype(int) - image).max() <= 1
-    grey = transforms.jitter(
-        np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8), 1, 1, 0
-    )
+    grey = augment.jitter(np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8), 1, 1, 0)
     assert np.ptp(grey, axis=-1).max() <= 1
 
 
@@ -165,7 +166,7 @@ def test_generator_is_a_pure_function():
         tuple(sample_rng(*key).integers(0, 1 << 30, 4))
         for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1 << 40, 0, 0), (1, 1, 0)]
     }
-    draws.add(tuple(transforms.order_rng(0, 0).integers(0, 1 << 30, 4)))
+    draws.add(tuple(randomness.order_rng(0, 0).integers(0, 1 << 30, 4)))
     assert len(draws) == 7
     assert sample_rng(3, 4, 5).random() == sample_rng(3, 4, 5).random()
     with pytest.raises(UsageError, match="must not be negative"):
@@ -189,17 +190,17 @@ def test_generator_is_a_pure_function():
 )
 def test_wrong_options(preset, options, message):
     with pytest.raises(UsageError, match=message):
-        transforms.create(preset, **options)
+        presets.create(preset, **options)
 
 
 def test_can_be_pickled():
-    transform = transforms.create(crop_size=32)
+    transform = presets.create(crop_size=32)
     assert isinstance(transform, Augmentation)
     assert pickle.loads(pickle.dumps(transform)) == transform
 
 
 def test_sanet_draws_scales_in_steps():
-    draw = transforms._scale_steps
+    draw = augment._scale_steps
     sizes = {draw(100, 200, (0.5, 2.1), 20, sample_rng(0, 0, i)) for i in range(400)}
     longs = sorted(width for _, width in sizes)
     assert longs == [int(20 * (0.5 + k / 10) + 0.5) for k in range(17)]
@@ -207,21 +208,21 @@ def test_sanet_draws_scales_in_steps():
 
 
 def test_pmsdsen_draws_scales_by_crop_width():
-    transform = transforms.create("pmsdsen", crop_size=(256, 512))
+    transform = presets.create("pmsdsen", crop_size=(256, 512))
     assert transform.scale == (0.25, 0.5) and transform.resize == "lanczos"
-    assert transforms.create("pmsdsen", crop_size=33).scale == (0.75, 2.0)
-    assert transforms.create("pmsdsen", crop_size=33, scale=(1, 2)).scale == (1, 2)
+    assert presets.create("pmsdsen", crop_size=33).scale == (0.75, 2.0)
+    assert presets.create("pmsdsen", crop_size=33, scale=(1, 2)).scale == (1, 2)
     draws = [transform.shrink(1024, 2048, sample_rng(0, 0, i)) for i in range(400)]
     assert min(draws) >= 2 and max(draws) <= 4.01
     assert np.median(draws) == pytest.approx(2 * 2**0.5, rel=0.03)  # uniform in the logarithm
 
 
 def test_presets_for_data_sets():
-    assert transforms.create("sanet", "camvid").crop_size == (720, 960)
-    assert transforms.create("pmsdsen", "camvid32").jitter == 0
-    assert transforms.create("semseg", "cityscapes").crop_size == (713, 713)
-    assert transforms.create("mxnetseg", "anything") == transforms.create("mxnetseg")
-    sizes = transforms.default_sizes
+    assert presets.create("sanet", "camvid").crop_size == (720, 960)
+    assert presets.create("pmsdsen", "camvid32").jitter == 0
+    assert presets.create("semseg", "cityscapes").crop_size == (713, 713)
+    assert presets.create("mxnetseg", "anything") == presets.create("mxnetseg")
+    sizes = presets.default_sizes
     assert sizes("sanet", "cityscapes", 1024, 2048) == (2048, (1024, 1024))
     assert sizes("pmsdsen", "cityscapes", 1024, 2048) == (None, (512, 1024))
     assert sizes("semseg", "pascal_voc", 375, 500) == (None, (473, 473))
@@ -245,7 +246,7 @@ def test_lanczos_is_that_of_the_whole_image():
 def test_image_decoded_at_a_fraction_stays_with_its_mask():
     image, mask = picture(240, 400)
     half = cv2.resize(image, (200, 120), interpolation=cv2.INTER_AREA)
-    transform = transforms.create("semseg", crop_size=(70, 90), scale=(0.3, 0.5), blur=0)
+    transform = presets.create("semseg", crop_size=(70, 90), scale=(0.3, 0.5), blur=0)
     for index in range(20):
         rng = sample_rng(0, 0, index)
         out, out_mask = transform(half, mask, sample_rng(0, 0, index))
@@ -258,26 +259,26 @@ def test_image_decoded_at_a_fraction_stays_with_its_mask():
 def test_edge_map():
     mask = np.zeros((40, 60), np.uint8)
     mask[:, 30:] = 1
-    edges = transforms.edge_map(mask)
+    edges = boundary.edge_map(mask)
     assert edges.dtype == np.uint8 and set(np.unique(edges)) == {0, 1}
     columns = np.flatnonzero(edges[20])
     assert len(columns) == 4 and columns.min() >= 28 and columns.max() <= 32
     assert not edges[:5].any() and not edges[-4:].any()
-    assert transforms.edge_map(mask, frame=0)[0].any()
+    assert boundary.edge_map(mask, frame=0)[0].any()
     point = np.zeros((40, 60), np.uint8)
     point[10:30, 10:30] = IGNORE
-    assert transforms.edge_map(point).any() and not transforms.edge_map(0 * point).any()
+    assert boundary.edge_map(point).any() and not boundary.edge_map(0 * point).any()
 
 
 def test_a_mirror_image_exchanges_sides():
     mask = np.array([[0, 1, 2, IGNORE]], np.uint8)
     mirror = [1, 0, *range(2, 256)]
-    assert transforms.swap_sides(mask, mirror).tolist() == [[1, 0, 2, IGNORE]]
+    assert augment.swap_sides(mask, mirror).tolist() == [[1, 0, 2, IGNORE]]
     image = np.zeros((1, 4, 3), np.uint8)
     kwargs = dict(base_size=4, scale=(1, 1), crop_size=(1, 4), blur=0, mirror=mirror)
-    flipped = transforms.create(flip=1, **kwargs)(image, mask, sample_rng(0, 0, 0))[1]
+    flipped = presets.create(flip=1, **kwargs)(image, mask, sample_rng(0, 0, 0))[1]
     assert flipped.tolist() == [[IGNORE, 2, 0, 1]]
-    same = transforms.create(flip=0, **kwargs)(image, mask, sample_rng(0, 0, 0))[1]
+    same = presets.create(flip=0, **kwargs)(image, mask, sample_rng(0, 0, 0))[1]
     assert np.array_equal(same, mask)
 
 
@@ -287,25 +288,23 @@ def test_balanced_crops_show_rare_classes():
     image = np.zeros((200, 300, 3), np.uint8)
     shown = {}
     for balanced in (0, 1):
-        transform = transforms.create(
+        transform = presets.create(
             base_size=300, scale=(1, 2), crop_size=40, balanced=balanced, rotate=0
         )
-        crops = [transform(image, mask, sample_rng(0, 0, i))[1] for i in range(100)]
-        shown[balanced] = sum((crop == 1).any() for crop in crops)
+        masks = [transform(image, mask, sample_rng(0, 0, i))[1] for i in range(100)]
+        shown[balanced] = sum((crop == 1).any() for crop in masks)
     assert shown[0] < 20 and 35 < shown[1] < 75
     # Every class is shown where it was drawn, also beside ignored pixels; no class: anywhere.
-    assert (
-        transforms.pixel_of_a_class(np.full((3, 3), IGNORE, np.uint8), sample_rng(0, 0, 0)) is None
-    )
+    assert crops.pixel_of_a_class(np.full((3, 3), IGNORE, np.uint8), sample_rng(0, 0, 0)) is None
     mask[:] = IGNORE
     mask[7, 9] = 4
-    assert transforms.pixel_of_a_class(mask, sample_rng(0, 0, 0)) == (7.5 / 200, 9.5 / 300)
-    transform = transforms.create(base_size=300, scale=(2, 2), crop_size=20, balanced=1)
+    assert crops.pixel_of_a_class(mask, sample_rng(0, 0, 0)) == (7.5 / 200, 9.5 / 300)
+    transform = presets.create(base_size=300, scale=(2, 2), crop_size=20, balanced=1)
     assert all((transform(image, mask, sample_rng(0, 0, i))[1] == 4).any() for i in range(50))
 
 
 @pytest.mark.parametrize("channels, dtype", [(1, np.uint8), (4, np.uint8), (7, np.float32)])
-@pytest.mark.parametrize("preset", sorted(transforms.PRESETS))
+@pytest.mark.parametrize("preset", sorted(presets.PRESETS))
 def test_other_channels(preset, channels, dtype):
     rgb, mask = picture(60, 80, cells=4)
     image = np.repeat(rgb[..., :1], channels, axis=2).astype(dtype)
@@ -313,8 +312,8 @@ def test_other_channels(preset, channels, dtype):
     if preset == "pmsdsen":
         options["jitter"] = 0  # the grey levels of a picture without colours
     fill = tuple(range(1, channels + 1))
-    transform = transforms.create(preset, crop_size=(70, 50), fill=fill, **options)
-    usual = transforms.create(preset, crop_size=(70, 50), fill=(1, 1, 1), **options)
+    transform = presets.create(preset, crop_size=(70, 50), fill=fill, **options)
+    usual = presets.create(preset, crop_size=(70, 50), fill=(1, 1, 1), **options)
     for index in range(20):
         out, out_mask = transform(image, mask, sample_rng(0, 0, index))
         same, same_mask = usual(rgb, mask, sample_rng(0, 0, index))
@@ -322,7 +321,7 @@ def test_other_channels(preset, channels, dtype):
         assert np.array_equal(out_mask, same_mask)
         levels = np.clip(out[..., 0].astype(float), 0, 255)  # Lanczos overshoots
         assert np.abs(levels - same[..., 0]).max() <= 3
-    jittered = transforms.create(jitter=0.5, base_size=80, crop_size=40, fill=fill)
+    jittered = presets.create(jitter=0.5, base_size=80, crop_size=40, fill=fill)
     assert jittered(image, mask, sample_rng(0, 0, 1))[0].shape == (40, 40, channels)
     with pytest.raises(UsageError, match=f"3 numbers for images of {channels}"):
-        transforms.create(crop_size=40)(image, mask, sample_rng(0, 0, 0))
+        presets.create(crop_size=40)(image, mask, sample_rng(0, 0, 0))

@@ -1,4 +1,4 @@
-"""From a file to pixels: decoding that notices damage and never guesses at label values."""
+"""From a file to a mask: decoding that never guesses at label values."""
 
 import functools
 import io
@@ -10,217 +10,10 @@ import numpy as np
 from PIL import Image
 
 from ..errors import MXNetSegError
-from .spec import IGNORE, UNKNOWN
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-"""The usual endings of images and masks."""
-
-# A camera's orientation tag is left alone, as PIL does: the masks do not have it.
-_RGB = getattr(cv2, "IMREAD_COLOR_RGB", None)
-_READ = cv2.IMREAD_COLOR if _RGB is None else _RGB
-_READ |= cv2.IMREAD_IGNORE_ORIENTATION
-
-
-class DataError(MXNetSegError):
-    """Something is wrong with a file.
-
-    Attributes:
-        file: path, as text.
-        kind: a short word for tables, for instance ``truncated``.
-        problem: what is wrong, to follow the file's name.
-        remedy: what to do about it.
-    """
-
-    def __init__(self, file, kind, problem, remedy):
-        self.file, self.kind, self.problem, self.remedy = str(file), kind, problem, remedy
-        super().__init__(f"{self.file} {problem}; {remedy}.")
-
-    def __reduce__(self):  # so that it crosses the border between processes
-        return type(self), (self.file, self.kind, self.problem, self.remedy)
-
-
-_REPLACE = "copy or download it again, or remove it"
-
-
-def read_bytes(path):
-    """The content of a file as uint8 array; DataError if it is missing, unreadable or empty."""
-    try:
-        content = np.fromfile(str(path), np.uint8)
-    except FileNotFoundError:
-        raise DataError(
-            path, "missing", "does not exist", "restore it or remove its entry"
-        ) from None
-    except OSError as error:
-        raise DataError(
-            path, "unreadable", f"cannot be read ({error.strerror})", "check its permissions"
-        ) from None
-    if not len(content):
-        raise DataError(path, "empty", "is an empty file", _REPLACE)
-    return content
-
-
-def sniff(content):
-    """The format of a file by its first bytes: png, jpeg, bmp, tiff, webp or None."""
-    head = content[:12].tobytes()
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if head.startswith(b"BM"):
-        return "bmp"
-    if head[:4] in (b"II*\0", b"MM\0*"):
-        return "tiff"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    return None
-
-
-def truncated(content):
-    """Whether the end of an image file is missing.
-
-    OpenCV may decode such a file all the same and leave the rest grey. The end markers tell at
-    once; TIFF keeps its directory anywhere, there the decoder has to notice.
-    """
-    kind = sniff(content)
-    if kind == "png":
-        # 64 bytes for whatever was appended; else the whole file is searched.
-        return b"IEND" not in content[-64:].tobytes() and content.tobytes().rfind(b"IEND") < 0
-    if kind == "jpeg":
-        if content[-2:].tobytes() == b"\xff\xd9":
-            return False
-        data = content.tobytes()
-        return data.rfind(b"\xff\xd9") < _jpeg_scan(data)
-    if kind == "bmp" and len(content) >= 6:
-        return len(content) < struct.unpack("<I", content[2:6].tobytes())[0]
-    if kind == "webp":
-        return len(content) < struct.unpack("<I", content[4:8].tobytes())[0] + 8
-    return False
-
-
-def _jpeg_scan(data):
-    """Where the pixels of a JPEG start; a thumbnail's end marker lies before."""
-    place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF:
-        if data[place + 1] == 0xDA:
-            return place
-        place += 2 + struct.unpack(">H", data[place + 2 : place + 4])[0]
-    return len(data)
-
-
-def read_intact(path):
-    """The content of a file; DataError if it is missing, empty or truncated."""
-    content = read_bytes(path)
-    if truncated(content):
-        raise DataError(path, "truncated", "is truncated", _REPLACE)
-    return content
-
-
-def _undecodable(path, content):
-    if sniff(content) is None:
-        return DataError(
-            path, "unreadable", "is not an image (PNG, JPEG, BMP, TIFF, WebP)", _REPLACE
-        )
-    return DataError(path, "unreadable", "is damaged and cannot be decoded", _REPLACE)
-
-
-def read_image(path, channels=3, max_value=None):
-    """Read a picture, whatever its mode and depth.
-
-    Args:
-        channels: how many it must have; 3: any picture becomes RGB.
-        max_value: the value that means 1, for images of more than 8 bits or with fractions; see
-            :class:`~mxnetseg.data.spec.DatasetSpec`.
-
-    Returns:
-        uint8 (H, W, channels), RGB first. Files of more than 8 bits (for RGB: only with
-        ``max_value``), .npy with fractions: float32 in 0..255, so that 255 means 1 as well.
-
-    Raises:
-        DataError: the file is missing, empty, truncated or no image, or has other channels.
-    """
-    return decode_image(path, read_intact(path), channels, max_value)
-
-
-def decode_image(path, content, channels=3, max_value=None):
-    """:func:`read_image` of a file's content."""
-    npy = os.path.splitext(str(path))[1].lower() == ".npy"
-    if channels != 3 or max_value is not None or npy:
-        return as_image(path, _decode_deep(path, content, npy, channels), channels, max_value)
-    try:
-        image = cv2.imdecode(content, _READ)
-    except cv2.error:  # for instance too many pixels
-        image = None
-    if image is None:
-        raise _undecodable(path, content)
-    return image if _RGB is not None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-
-
-def _decode_deep(path, content, npy, channels):
-    """The values of an image file as they are: (H, W) or (H, W, C), RGB first."""
-    if npy:
-        return _read_npy(path, content, None)
-    if sniff(content) == "tiff" and channels > 4:
-        return _read_tiff(path, content)
-    grey = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
-    try:
-        image = cv2.imdecode(
-            content,
-            (grey if channels == 1 else cv2.IMREAD_UNCHANGED) | cv2.IMREAD_IGNORE_ORIENTATION,
-        )
-    except cv2.error:
-        image = None
-    if image is None:
-        raise _undecodable(path, content)
-    if image.ndim == 3 and image.shape[2] in (3, 4):  # OpenCV has blue first
-        order = cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-        image = cv2.cvtColor(image, order)
-    return image
-
-
-def _read_tiff(path, content):
-    try:
-        import tifffile
-    except ImportError:
-        raise MXNetSegError(
-            f"Reading {path} with more than 4 channels needs tifffile; install it (pip install "
-            "tifffile), or save the images as .npy."
-        ) from None
-    try:
-        return tifffile.imread(io.BytesIO(content.tobytes()))
-    except Exception as error:  # tifffile has many
-        raise _undecodable(path, content) from error
-
-
-_FULL = {"u1": 255, "u2": 65535}
-
-
-def as_image(path, image, channels, max_value):
-    """The values of an image, (H, W) or (H, W, C), as :func:`read_image` returns them.
-
-    Args:
-        path: what to call it in errors.
-    """
-    if image.ndim == 2:
-        image = image[..., None]
-    if image.ndim != 3 or image.shape[2] != channels or image.dtype.kind not in "uif":
-        if image.ndim == 3 and image.shape[0] == channels:
-            remedy = "put the channels last (numpy.moveaxis)"
-        else:
-            remedy = "set 'channels' in the data set's YAML, or save the image anew"
-        shape = " x ".join(map(str, image.shape))
-        raise DataError(path, "channels", f"is {shape}, not H x W x {channels} numbers", remedy)
-    if max_value is None and image.dtype == np.uint8:
-        return np.ascontiguousarray(image)
-    full = max_value or _FULL.get(image.dtype.str[1:], 1 if image.dtype.kind == "f" else None)
-    if full is None:
-        kind = f"holds numbers of type {image.dtype}"
-        raise DataError(path, "channels", kind, "set 'max_value' in the data set's YAML")
-    image = image.astype(np.float32)
-    if not np.isfinite(image).all():
-        raise DataError(path, "unreadable", "holds infinite numbers or NaN", "replace them")
-    image *= np.float32(255 / full)
-    return image
-
+from .content import REPLACE, DataError, damaged, read_intact, sniff
+from .images import read_npy
+from .sample import IGNORE
+from .schema import UNKNOWN
 
 _TO_GREY = "save masks as 8-bit grey or palette PNG whose values are the label ids"
 # Grey of less than 8 bits is stretched to 0..255 by every decoder.
@@ -232,7 +25,7 @@ def read_labels(path, form=None):
 
     Args:
         path: an image, or an array in a .mat, .npy or .txt file.
-        form: :class:`~mxnetseg.data.spec.Labels`: the array's name in a .mat file, and whether
+        form: :class:`~mxnetseg.data.labels.Labels`: the array's name in a .mat file, and whether
             16 bits are allowed.
 
     Returns:
@@ -257,7 +50,7 @@ def decode_labels(path, content, form=None):
         if color_type == 0:
             labels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
             if labels is None:
-                raise _undecodable(path, content)
+                raise damaged(path, content)
             return labels // _STRETCH[depth] if depth in _STRETCH else labels
     # OpenCV would turn palette indices into grey.
     try:
@@ -272,7 +65,7 @@ def decode_labels(path, content, form=None):
                 raise DataError(path, "16-bit", "is not an 8-bit mask", _TO_GREY)
             labels = np.array(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, struct.error):
-        raise _undecodable(path, content) from None
+        raise damaged(path, content) from None
     if sniff(content) == "webp" and _is_grey(labels):  # the format has no grey
         return np.ascontiguousarray(labels[..., 0])
     return labels
@@ -309,7 +102,7 @@ def _read_mat(path, content, form):
         found = scipy.io.loadmat(io.BytesIO(content.tobytes()), struct_as_record=False)
     except Exception as error:  # SciPy has many
         reason = "is not a MATLAB file before version 7.3, or is damaged"
-        raise DataError(path, "unreadable", reason, _REPLACE) from error
+        raise DataError(path, "unreadable", reason, REPLACE) from error
     variables = {k: v for k, v in found.items() if not k.startswith("__")}
     if form is None or form.variable is None:
         matrices = [v for v in variables.values() if getattr(v, "ndim", 0) == 2]
@@ -330,20 +123,15 @@ def _read_mat(path, content, form):
     return value
 
 
-def _read_npy(path, content, form):
-    try:
-        return np.load(io.BytesIO(content.tobytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        raise DataError(
-            path, "unreadable", "is not a NumPy array, or is damaged", _REPLACE
-        ) from None
-
-
 def _read_txt(path, content, form):
     try:
         return np.loadtxt(io.BytesIO(content.tobytes()), dtype=np.float64, ndmin=2)
     except (ValueError, UnicodeDecodeError):
-        raise DataError(path, "unreadable", "is not a matrix of numbers", _REPLACE) from None
+        raise DataError(path, "unreadable", "is not a matrix of numbers", REPLACE) from None
+
+
+def _read_npy(path, content, form):
+    return read_npy(path, content)
 
 
 _ARRAYS = {".mat": _read_mat, ".npy": _read_npy, ".txt": _read_txt}
@@ -360,7 +148,7 @@ def read_mask(path, info, form=""):
 
     Args:
         path: the file, or a sequence of files to be merged (:func:`merge_labels`).
-        info: :class:`~mxnetseg.data.spec.Info`.
+        info: :class:`~mxnetseg.data.labels.Info`.
         form: the form of its labels, of ``info.labels``.
 
     Returns:
@@ -388,7 +176,7 @@ def to_classes(path, labels, form, strict=False):
     """Label values (H, W) or colours (H, W, 3) -> classes; DataError for unknown ones.
 
     Args:
-        form: :class:`~mxnetseg.data.spec.Labels`.
+        form: :class:`~mxnetseg.data.labels.Labels`.
         strict: unknown labels are an error also where the data set ignores them.
     """
     if form.encoding == "color":

@@ -3,7 +3,8 @@
 import os
 
 from ...errors import MXNetSegError
-from .. import files, layout, spec
+from .. import layout, masks, sources
+from ..labels import describe
 from .plan import png
 
 
@@ -32,10 +33,10 @@ _SOURCES = (".mat", ".txt")
 
 def _convert(plan, name, target):
     """Every mask of the data set, all splits."""
-    source = spec.find(name)
+    source = sources.find(name)
     # Only layouts with the masks to be converted: some may be converted already.
     layouts = [lay for lay in source.spec.layouts if lay.mask and lay.mask.endswith(_SOURCES)]
-    info = spec.describe(name, source.spec.model_copy(update={"layouts": layouts}))
+    info = describe(name, source.spec.model_copy(update={"layouts": layouts}))
     found = 0
     for split, facts in info.splits.items():
         if facts.concat:
@@ -68,6 +69,6 @@ def _convert(plan, name, target):
 
 
 def _convert_one(pair, info):
-    labels = files.read_labels(pair.mask, info.labels[pair.form])
-    files.to_classes(pair.mask, labels, info.labels[pair.form])  # unknown values: an error
+    labels = masks.read_labels(pair.mask, info.labels[pair.form])
+    masks.to_classes(pair.mask, labels, info.labels[pair.form])  # unknown values: an error
     return png(labels)

@@ -1,6 +1,7 @@
 """The process before MXNet loads, and the devices afterwards.
 
-``mxnetseg/__init__.py`` calls :func:`prepare` first. It must not import MXNet itself.
+``mxnetseg/__init__.py`` calls :func:`prepare` first. Nothing here imports MXNet before it is
+needed.
 """
 
 import contextlib
@@ -71,18 +72,58 @@ def _cgroup_quota():
 
 
 def prepare():
-    """Make ``import mxnet`` work here, with all cores. Idempotent."""
-    if "mxnet" not in sys.modules:
-        # MXNet would use half of the visible cores. OpenMP reads this when the library loads.
-        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
-    restore_numpy_names()
-    load_cuda_libraries()
-    try:
-        import mxnet  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ImportError(_why_no_mxnet(error)) from error
-    except OSError as error:
-        raise ImportError(_why_no_library(error)) from error
+    """Let every later ``import mxnet`` of this process work, with all cores. Idempotent.
+
+    MXNet itself is not imported: what only reads data, as a loader's processes do, never needs it.
+    """
+    if "mxnet" in sys.modules or any(isinstance(f, _MXNetFinder) for f in sys.meta_path):
+        return
+    # MXNet would use half of the visible cores. OpenMP reads this when the library loads.
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    sys.meta_path.insert(0, _MXNetFinder())
+
+
+class _MXNetFinder:
+    """Python asks it for each module that is imported; it has something to say about MXNet only.
+
+    So the process is prepared whoever imports MXNet: this package, a library, or the user.
+    """
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "mxnet":
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is None:
+            raise ModuleNotFoundError(
+                "MXNet is not installed. Run: pip install -r requirements.txt (CPU) "
+                "or pip install -r requirements-gpu.txt (CUDA 11.2)",
+                name=name,
+            )
+        spec.loader = _MXNetLoader(spec.loader)
+        return spec
+
+
+class _MXNetLoader:
+    """Python's loader, with what MXNet needs before, and with errors that name the remedy."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def create_module(self, spec):
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__loader__ = module.__spec__.loader = self.loader
+        restore_numpy_names()
+        load_cuda_libraries()
+        try:
+            self.loader.exec_module(module)
+        except ModuleNotFoundError as error:
+            raise ImportError(_why_no_mxnet(error)) from error
+        except OSError as error:
+            raise ImportError(_why_no_library(error)) from error
 
 
 def restore_numpy_names():
@@ -104,11 +145,6 @@ def _why_no_mxnet(error):
         return (
             "MXNet 1.9.1 needs distutils, which Python 3.12 no longer has. "
             "Run: pip install 'setuptools<81'"
-        )
-    if error.name == "mxnet":
-        return (
-            "MXNet is not installed. Run: pip install -r requirements.txt (CPU) "
-            "or pip install -r requirements-gpu.txt (CUDA 11.2)"
         )
     return f"MXNet cannot be imported: {error}"
 
@@ -145,7 +181,7 @@ def load_cuda_libraries():
 
     Only if the installed MXNet is a GPU build: a CPU build gains nothing from them.
     """
-    if "mxnet" in sys.modules or not is_gpu_build():
+    if not is_gpu_build():
         return
     for _, folder, library in CUDA_LIBRARIES:
         path = find_cuda_library(folder, library)

@@ -48,6 +48,33 @@ def test_all_usable_cores_work_unless_the_user_says_otherwise():
     assert _threads(OMP_NUM_THREADS="1") == 1
 
 
+def _python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_the_package_its_data_and_its_command_line_leave_mxnet_alone():
+    code = "import mxnetseg.data, mxnetseg.cli.main, sys; print('mxnet' in sys.modules)"
+    assert _python(code).stdout == "False\n"
+
+
+@pytest.mark.parametrize("first", ["", "import mxnetseg.models; "])
+def test_mxnet_is_prepared_whoever_imports_it(first):
+    found = _python(
+        "import os; os.environ.pop('OMP_NUM_THREADS', None)\n"
+        f"import mxnetseg, numpy; {first}import mxnet\n"
+        "print(os.environ['OMP_NUM_THREADS'], mxnet.nd.ones(1).asscalar(), numpy.bool)"
+    )
+    assert found.stdout == f"{runtime.usable_cores()} 1.0 <class 'bool'>\n", found.stderr
+
+
+def test_a_missing_mxnet_names_the_remedy(monkeypatch):
+    finder = next(f for f in sys.meta_path if type(f).__module__ == runtime.__name__)
+    monkeypatch.setattr(sys, "meta_path", [finder])
+    with pytest.raises(ModuleNotFoundError, match="pip install -r requirements.txt"):
+        finder.find_spec("mxnet")
+    assert finder.find_spec("another") is None
+
+
 def test_doctor():
     lines, ok = runtime.doctor()
     assert ok and any(line.startswith("mxnet") for line in lines)

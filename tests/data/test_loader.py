@@ -1,5 +1,6 @@
 """Batches: the same for any number of workers, resumable, and errors that name the file."""
 
+import sys
 import threading
 from pathlib import Path
 
@@ -77,6 +78,17 @@ def test_epochs_differ_and_continue(dataset):
     one = {n: i for b in first for n, i in zip(b.names, b.images)}
     two = {n: i for b in second for n, i in zip(b.names, b.images)}
     assert any(not np.array_equal(one[n], two[n]) for n in one)
+
+
+def whether_mxnet_is_loaded(image, mask, rng):
+    return np.full_like(image, "mxnet" in sys.modules), mask
+
+
+def test_loader_processes_do_without_mxnet(dataset):
+    import mxnet  # noqa: F401  this process has it
+
+    with Loader(dataset, 4, whether_mxnet_is_loaded, workers=1, mode="process") as loader:
+        assert not next(iter(loader)).images.any()
 
 
 class Counting:

@@ -5,6 +5,9 @@ from typing import Optional, Tuple
 
 import numpy as np
 
+IGNORE = 255
+"""The value of ignored pixels in every mask in memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class Description:

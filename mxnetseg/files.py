@@ -67,7 +67,8 @@ def write(path, content):
 
 def png(array):
     """uint8 (H, W) grey or (H, W, 3) RGB -> the bytes of a PNG."""
-    pixels = array if array.ndim == 2 else cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
+    pixels = np.ascontiguousarray(array)
+    pixels = pixels if array.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 

@@ -2,9 +2,6 @@
 
 import cv2
 import numpy as np
-from PIL import Image
-
-from .errors import MXNetSegError
 
 
 def voc_palette(count, first=0):
@@ -47,13 +44,3 @@ def colorize(mask, palette, void_color=(0, 0, 0)):
     """
     table = full_palette(palette, void_color)
     return cv2.applyColorMap(np.ascontiguousarray(mask), table.reshape(256, 1, 3))
-
-
-def write_palette_png(path, mask, palette, void_color=(0, 0, 0)):
-    """Write a class map as a palette PNG: its indices are the classes, viewers show the colours."""
-    image = Image.fromarray(np.ascontiguousarray(mask, dtype=np.uint8))
-    image.putpalette(full_palette(palette, void_color).tobytes())  # turns mode L into P
-    try:
-        image.save(str(path), format="PNG")
-    except OSError as error:
-        raise MXNetSegError(f"Cannot write {path}: {error.strerror or error}.") from error

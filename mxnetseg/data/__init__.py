@@ -1,6 +1,7 @@
 """Data sets, transforms and the loader. NumPy only: nothing here needs MXNet arrays."""
 
-from ..palette import colorize, voc_palette, write_palette_png
+from ..description import IGNORE
+from ..palette import colorize, voc_palette
 from . import browse, cache, check, presets, stats
 from .cache import Cached, ReducedJpeg
 from .content import DataError
@@ -9,7 +10,7 @@ from .images import read_image
 from .labels import Info
 from .loader import Batch, Loader
 from .masks import read_mask
-from .sample import IGNORE, Sample
+from .sample import Sample
 from .sources import info, names
 
 __all__ = [
@@ -34,5 +35,4 @@ __all__ = [
     "read_mask",
     "stats",
     "voc_palette",
-    "write_palette_png",
 ]

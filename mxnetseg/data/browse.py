@@ -3,13 +3,13 @@
 import cv2
 import numpy as np
 
+from ..description import IGNORE
 from ..errors import UsageError
+from ..legend import FONT, INK, PAPER, draw_legend
 from ..palette import colorize
 from .images import as_picture
 from .loader import load_sample
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_INK, _PAPER = (30, 30, 30), (255, 255, 255)
 _GAP, _LINE = 6, 18
 
 
@@ -53,17 +53,17 @@ def _cell(image, mask, name, info, width):
         parts.append(colorize(small, info.palette, info.void_color))
     picture = np.concatenate(parts, axis=1)
     text = _fit(name, picture.shape[1] - 4)
-    caption = np.full((_LINE, picture.shape[1], 3), _PAPER, np.uint8)
-    cv2.putText(caption, text, (2, _LINE - 5), _FONT, 0.4, _INK, 1, cv2.LINE_AA)
+    caption = np.full((_LINE, picture.shape[1], 3), PAPER, np.uint8)
+    cv2.putText(caption, text, (2, _LINE - 5), FONT, 0.4, INK, 1, cv2.LINE_AA)
     return np.concatenate([picture, caption])
 
 
 def _fit(text, width):
     """The end of a name that fits into ``width`` pixels."""
     text = text.encode("ascii", "replace").decode("ascii")
-    if cv2.getTextSize(text, _FONT, 0.4, 1)[0][0] <= width:
+    if cv2.getTextSize(text, FONT, 0.4, 1)[0][0] <= width:
         return text
-    while len(text) > 1 and cv2.getTextSize("..." + text, _FONT, 0.4, 1)[0][0] > width:
+    while len(text) > 1 and cv2.getTextSize("..." + text, FONT, 0.4, 1)[0][0] > width:
         text = text[1:]
     return "..." + text
 
@@ -75,33 +75,27 @@ def _page(cells, columns, seen, info):
     page = []
     for row in rows:
         height = max(c.shape[0] for c in row)
-        line = np.full((height + _GAP, columns * (width + _GAP) + _GAP, 3), _PAPER, np.uint8)
+        line = np.full((height + _GAP, columns * (width + _GAP) + _GAP, 3), PAPER, np.uint8)
         for k, c in enumerate(row):
             left = _GAP + k * (width + _GAP)
             line[_GAP : _GAP + c.shape[0], left : left + c.shape[1]] = c
         page.append(line)
-    page.append(_legend(seen, info, page[0].shape[1]))
-    return np.concatenate(page)
+    if seen.any():
+        page.append(_legend(seen, info, page[0].shape[1]))
+    width = max(part.shape[1] for part in page)  # a legend may be wider than its pictures
+    return np.concatenate([_widened(part, width) for part in page])
+
+
+def _widened(part, width):
+    right = width - part.shape[1]
+    return cv2.copyMakeBorder(part, 0, 0, 0, right, cv2.BORDER_CONSTANT, value=PAPER)
 
 
 def _legend(seen, info, width):
-    """A coloured square and a name for each class that was seen, and for ignored pixels."""
-    entries = [
-        (name.split(",")[0].split(";")[0], tuple(int(v) for v in info.palette[c]))
-        for c, name in enumerate(info.classes)
-        if seen[c]
-    ]
-    if seen[info.ignore_label]:
-        entries.append(("(ignored)", tuple(int(v) for v in info.void_color)))
-    cell = 170
-    columns = max(1, (width - _GAP) // cell)
-    rows = -(-len(entries) // columns)
-    panel = np.full((rows * (_LINE + 2) + 2 * _GAP, width, 3), _PAPER, np.uint8)
-    for number, (name, color) in enumerate(entries):
-        row, column = divmod(number, columns)
-        left, top = _GAP + column * cell, _GAP + row * (_LINE + 2)
-        cv2.rectangle(panel, (left, top), (left + 14, top + 14), color, cv2.FILLED)
-        cv2.rectangle(panel, (left, top), (left + 14, top + 14), _INK, 1)
-        text = name.encode("ascii", "replace").decode("ascii")[:22]
-        cv2.putText(panel, text, (left + 20, top + 12), _FONT, 0.42, _INK, 1, cv2.LINE_AA)
-    return panel
+    """The classes that were seen, the most frequent first, then the ignored pixels."""
+    total = max(int(seen.sum()), 1)
+    order = [c for c in np.argsort(-seen[: info.num_classes], kind="stable") if seen[c]]
+    entries = [(info.classes[c], info.palette[c], seen[c] / total) for c in order]
+    if seen[IGNORE]:
+        entries.append(("(ignored)", info.void_color, seen[IGNORE] / total))
+    return draw_legend(entries, width)

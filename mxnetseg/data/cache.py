@@ -12,8 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .. import files
 from ..errors import MXNetSegError, UsageError
-from . import atomic, images, masks
+from . import images, masks
 from .content import read_intact, sniff
 from .sample import Sample
 from .stats import fingerprint_of
@@ -175,10 +176,9 @@ def _load(path):
 def _save(path, array):
     """Write aside, then rename: another process may write the same at the same time."""
     try:
-        with atomic.replacing(path) as aside, open(aside, "wb") as file:
+        with files.replacing(path, "The decoded image ") as aside, open(aside, "wb") as file:
             np.save(file, array, allow_pickle=False)
-    except OSError as error:
+    except MXNetSegError as error:
         raise MXNetSegError(
-            f"The decoded image {path} cannot be written: {error.strerror or error}. Free some "
-            "space, or choose another data.cache_folder."
+            f"{error} Free some space, or choose another data.cache_folder."
         ) from None

@@ -12,13 +12,13 @@ from typing import Optional
 
 import numpy as np
 
+from ..description import IGNORE
 from ..errors import MXNetSegError
 from ..runtime import usable_cores
 from . import datasets, images, layout, masks, sources
 from .content import DataError, read_intact, sniff
 from .findings import Finding, Report, SplitReport
 from .opencv import histogram, one_thread
-from .sample import IGNORE
 from .schema import UNKNOWN
 
 

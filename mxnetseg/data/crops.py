@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..description import IGNORE
 from .opencv import by_channels, histogram
-from .sample import IGNORE
 
 MEAN_PIXEL = (124, 116, 104)
 """The rounded ImageNet mean: 0 after normalisation."""

@@ -7,10 +7,9 @@ from typing import Dict, Optional, Tuple
 
 import numpy as np
 
-from ..description import Description
+from ..description import IGNORE, Description
 from ..errors import UsageError
 from ..palette import voc_palette
-from .sample import IGNORE
 from .schema import UNKNOWN, DatasetSpec, SplitSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

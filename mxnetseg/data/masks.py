@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..description import IGNORE
 from ..errors import MXNetSegError
 from .content import REPLACE, DataError, damaged, read_intact, sniff
 from .images import read_npy
-from .sample import IGNORE
 from .schema import UNKNOWN
 
 _TO_GREY = "save masks as 8-bit grey or palette PNG whose values are the label ids"

@@ -4,9 +4,6 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-IGNORE = 255
-"""The value of ignored pixels in a mask."""
-
 
 class Sample(NamedTuple):
     """An image with its mask.

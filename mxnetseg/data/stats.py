@@ -31,10 +31,10 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
+from .. import files
 from ..errors import MXNetSegError, UsageError
 from ..registry import unknown
 from ..runtime import usable_cores
-from . import atomic
 from .opencv import histogram, one_thread
 
 RULES = ("median", "enet", "inverse_log")
@@ -301,8 +301,8 @@ def _remember(key, found):
         return
     content = io.BytesIO()
     np.savez_compressed(content, **found)
-    with contextlib.suppress(OSError):
-        atomic.write(cache_folder() / f"stats-{key}.npz", content.getvalue())
+    with contextlib.suppress(MXNetSegError):
+        files.write(cache_folder() / f"stats-{key}.npz", content.getvalue())
 
 
 # --- rare classes ------------------------------------------------------------------------------

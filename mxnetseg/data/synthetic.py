@@ -16,9 +16,10 @@ import math
 import cv2
 import numpy as np
 
+from ..description import IGNORE
 from ..errors import UsageError
 from ..registry import unknown
-from .sample import IGNORE, Sample
+from .sample import Sample
 
 ROAD, SIDEWALK, BUILDING, FENCE, POLE, SIGN, TREE, GRASS, SKY, PERSON, CAR = range(11)
 

@@ -6,11 +6,11 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon
 
+from ..description import IGNORE
 from ..errors import UsageError
 from ..nn import interpolation_matrix
 from .host import WeightedSum, pixel_losses
 
-IGNORE = 255
 HOST = ("cpu", "cpu_pinned", "cpu_shared")  # contexts whose arrays NumPy can reach
 
 

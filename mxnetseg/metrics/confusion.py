@@ -3,10 +3,8 @@
 import cv2
 import numpy as np
 
+from ..description import IGNORE
 from ..errors import MXNetSegError
-
-IGNORE = 255
-"""Pixels with this label are not counted."""
 
 # calcHist returns float32, which counts exactly up to 2**24 only: larger images go in parts.
 _EXACT = 1 << 24

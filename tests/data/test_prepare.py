@@ -10,8 +10,8 @@ from PIL import Image
 from mxnetseg import cli, data
 from mxnetseg.data import prepare, sources
 from mxnetseg.data.prepare import cityscapes
-from mxnetseg.data.prepare.plan import png
 from mxnetseg.errors import MXNetSegError, UsageError
+from mxnetseg.files import png
 
 from .conftest import write_png
 

@@ -3,9 +3,9 @@
 import os
 
 from ...errors import MXNetSegError
+from ...files import png
 from .. import layout, masks, sources
 from ..labels import describe
-from .plan import png
 
 UNLABELLED = 11
 

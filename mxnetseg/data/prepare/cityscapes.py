@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ...errors import MXNetSegError
-from .plan import png
+from ...files import png
 
 # The label ids in order; license plate (-1) is never drawn.
 IDS = {

@@ -7,9 +7,10 @@ import os
 import numpy as np
 
 from ...errors import MXNetSegError
+from ...files import png
 from .. import sources
 from ..masks import read_labels
-from .plan import find, needs, png
+from .plan import find, needs
 
 MIN_FOREGROUND = 1000
 """Images with so many foreground pixels or fewer are left out of the lists, as published."""

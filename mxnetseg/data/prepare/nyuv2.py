@@ -5,8 +5,9 @@ import threading
 import numpy as np
 
 from ...errors import MXNetSegError
+from ...files import png
 from .. import masks, sources
-from .plan import file_values, find, hdf5, mat, png
+from .plan import file_values, find, hdf5, mat
 
 
 def plan(plan):
@@ -68,6 +69,6 @@ def _labels40(path, images):
     def mask(index):
         found = labels[..., index].astype(np.uint16)
         masks.to_classes(f"{path}, image {index + 1}", found, form)  # unknown values: an error
-        return png(found)
+        return png(found.astype(np.uint8))
 
     return mask

@@ -6,9 +6,10 @@ import json
 import numpy as np
 
 from ...errors import MXNetSegError
+from ...files import png
 from .. import masks, sources
 from . import coco
-from .plan import file_values, find, mat, needs, png, read_lines
+from .plan import file_values, find, mat, needs, read_lines
 
 _VOC = ("VOCdevkit/VOC2012", "VOC2012", ".")
 _SBD = ("benchmark_RELEASE/dataset", "VOCdevkit/SBD", "SBD", "VOCaug/dataset", "dataset")

@@ -4,16 +4,14 @@ import concurrent.futures
 import contextlib
 import importlib
 import os
-import shutil
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple
 
-import cv2
 import numpy as np
 
+from ... import files
 from ...errors import MXNetSegError
 from ...runtime import usable_cores
-from .. import atomic
 from ..opencv import one_thread
 
 
@@ -123,44 +121,46 @@ def _make_one(plan, path):
         raise
     except Exception as error:
         raise MXNetSegError(f"{path}: {type(error).__name__}: {error}") from error
-    try:
-        atomic.write(plan.staged(path), content)
-    except OSError as error:
-        raise _unwritable(plan.staged(path), error) from None
+    with _or_give_up():
+        files.write(plan.staged(path), content)
 
 
 class _Unwritable(MXNetSegError):
     """No use to go on with other files."""
 
 
-def _unwritable(path, error):
-    return _Unwritable(
-        f"{path} cannot be written: {error.strerror or error}. Choose a folder with --out."
-    )
+@contextlib.contextmanager
+def _or_give_up(path=None):
+    """What cannot be written within ends the preparation."""
+    try:
+        yield
+    except OSError as error:
+        raise _Unwritable(f"{files.cannot_write(path, error)} {_ELSEWHERE}") from None
+    except MXNetSegError as error:
+        raise _Unwritable(f"{error} {_ELSEWHERE}") from None
+
+
+_ELSEWHERE = "Choose a folder with --out."
 
 
 def _publish(staged, path):
-    try:
+    with _or_give_up(path):
         if staged.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.replace(str(staged), str(path))
-    except OSError as error:
-        raise _unwritable(path, error) from None
 
 
 def _write_list(path, text):
     """Write a list, but never over one that says something else."""
-    try:
-        if path.is_file():
-            if path.read_bytes() == text.encode("utf-8"):
-                return
-            raise MXNetSegError(
-                f"{path} is there already and says something else; move it away, or choose "
-                "another folder with --out. Everything else is done."
-            )
-        atomic.write(path, text)
-    except OSError as error:
-        raise _unwritable(path, error) from None
+    if path.is_file():
+        if path.read_bytes() == text.encode("utf-8"):
+            return
+        raise MXNetSegError(
+            f"{path} is there already and says something else; move it away, or choose "
+            "another folder with --out. Everything else is done."
+        )
+    with _or_give_up():
+        files.write(path, text)
 
 
 def _remove_folders(top):
@@ -174,29 +174,18 @@ def _link(path, original):
     """Make ``path`` show ``original``: a symbolic link, or a copy where there are none."""
     if path.exists():
         return False
-    try:
+    with _or_give_up(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink():  # broken: the originals were moved
             path.unlink()
         try:
             os.symlink(str(original.resolve()), str(path))
         except (OSError, NotImplementedError):
-            with atomic.replacing(path) as aside:
-                shutil.copyfile(str(original), aside)
-    except OSError as error:
-        raise _unwritable(path, error) from None
+            files.copy(original, path)
     return True
 
 
 # --- what the preparations share ---------------------------------------------------------------
-
-
-def png(array):
-    """uint8 (H, W), or RGB (H, W, 3) -> the bytes of a PNG."""
-    array = np.ascontiguousarray(array, np.uint8)
-    if array.ndim == 3:
-        array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".png", array)[1].tobytes()
 
 
 def needs(package, module):

@@ -5,9 +5,10 @@ import threading
 import numpy as np
 
 from ...errors import MXNetSegError
+from ...files import png
 from .. import masks
 from ..images import read_image
-from .plan import find, hdf5, mat, png
+from .plan import find, hdf5, mat
 
 
 def plan(plan):
@@ -37,7 +38,7 @@ def plan(plan):
         masks.check_sizes(image, read_image(image).shape, f"mask {index + 1}", raw.shape)
         if raw.max() > 37:
             raise MXNetSegError(f"Mask {index + 1} of SUNRGBD2Dseg.mat has the label {raw.max()}.")
-        return png(raw)
+        return png(raw.astype(np.uint8))
 
     lines = {"train": [], "test": []}
     for index, record in enumerate(meta):

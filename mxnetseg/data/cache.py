@@ -130,6 +130,7 @@ class ReducedJpeg:
         pairs, info = getattr(self.dataset, "pairs", None), self.dataset.info
         facts = info.spec
         special = facts.short_edge or facts.channels != 3 or facts.max_value is not None
+        special = special or facts.resize_masks
         if pairs is None or pairs[index].mask is None or special:
             return self.dataset[index]
         pair = pairs[index]
@@ -138,7 +139,7 @@ class ReducedJpeg:
         mask = masks.read_mask(pair.parts or pair.mask, info, pair.form)
         allowed = shrink(*mask.shape)
         factor = max(k for k in (1, 2, 4, 8) if k <= max(allowed, 1))
-        content = read_intact(pair.image)
+        content = read_intact(pair.image, facts.truncated_images)
         if factor > 1 and sniff(content) == "jpeg":
             image = cv2.imdecode(content, _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
             if image is not None and image.shape[:2] == tuple(-(-n // factor) for n in mask.shape):

@@ -4,6 +4,7 @@
 wrong and what to do.
 """
 
+import collections
 import concurrent.futures
 import dataclasses
 import os
@@ -15,8 +16,8 @@ import numpy as np
 from ..description import IGNORE
 from ..errors import MXNetSegError
 from ..runtime import usable_cores
-from . import datasets, images, layout, masks, sources
-from .content import DataError, read_intact, sniff
+from . import datasets, images, layout, masks, sources, strays
+from .content import DataError, read_bytes, read_intact, sniff, truncated
 from .findings import Finding, Report, SplitReport
 from .opencv import histogram, one_thread
 from .schema import UNKNOWN
@@ -73,6 +74,9 @@ def check(name, split=None, root=None, workers=None, progress=None, **options):
         [part for part in listings if part not in there],
         [],
     )
+    if split is None:
+        for part, problem in strays.unlisted_masks(info, there):
+            report.findings.append(_finding(problem, part, "warning"))
     with one_thread(), concurrent.futures.ThreadPoolExecutor(workers) as pool:
         jobs = {}
         for part, listing in there.items():
@@ -80,10 +84,14 @@ def check(name, split=None, root=None, workers=None, progress=None, **options):
             report.splits.append(summary)
             for pair in listing.pairs:
                 jobs[pool.submit(_check_pair, pair, info)] = summary
-        done = concurrent.futures.as_completed(jobs)
+        done, resized = concurrent.futures.as_completed(jobs), collections.Counter()
         for future in progress(done, total=len(jobs)) if progress else done:
-            _add(jobs[future], future.result(), report.findings)
+            found = future.result()
+            _add(jobs[future], found, report.findings)
+            resized[jobs[future].split] += found.resized
     for part in report.splits:
+        if resized[part.split]:
+            report.findings.append(_resized(part, resized[part.split]))
         if part.split == "train" and part.masks and source.home is not None:
             report.findings += _absent_classes(part, info)  # parts of known sets may lack some
         part.sizes = dict(sorted(part.sizes.items(), key=lambda s: (-s[1], s[0])))
@@ -115,16 +123,13 @@ def _summary(split, listing, info, findings):
     for problem in listing.problems:
         findings.append(_finding(problem, split))
     for path in listing.surplus:
+        remedy = "add the image or remove the mask"
         findings.append(
-            Finding(
-                "warning",
-                "surplus mask",
-                split,
-                path,
-                "belongs to no image",
-                "add the image or remove the mask",
-            )
+            Finding("warning", "surplus mask", split, path, "belongs to no image", remedy)
         )
+    twins = strays.same_names(listing)
+    if twins is not None:
+        findings.append(_finding(twins, split, "warning"))
     if not summary.images:
         findings.append(
             Finding(
@@ -175,6 +180,7 @@ class _Found:
     problems: list
     size: Optional[str] = None
     histogram: Optional[np.ndarray] = None
+    resized: bool = False  # the mask
 
 
 def _size(image):
@@ -213,6 +219,13 @@ def _lossy(path, content, form):
     return [("warning", DataError(path, "lossy mask", "is a JPEG, which blurs labels", remedy))]
 
 
+def _resized(part, number):
+    """A finding about masks of another size than their images, which this data set has."""
+    text = f"{number} of {part.masks} masks of the split '{part.split}' have another size than"
+    remedy = "they are resized, and scores are those of the resized masks"
+    return Finding("warning", "resized mask", part.split, "", f"{text} their image", remedy)
+
+
 def _absent_classes(part, info):
     """A finding for each class that no mask of a split has."""
     for name, pixels in zip(info.classes, part.pixels):
@@ -228,10 +241,14 @@ def _check_pair(pair, info):
     """Read an image and its mask; never raises DataError."""
     found = _Found([])
     image = mask = None
+    facts = info.spec
     try:
-        content = read_intact(pair.image)
+        content = read_intact(pair.image, facts.truncated_images)
         found.problems += _ending(pair.image, content)
-        facts = info.spec
+        if facts.truncated_images and truncated(read_bytes(pair.image)):
+            remedy = "the data set is distributed so, the rest of the image is grey"
+            problem = DataError(pair.image, "truncated", "is truncated", remedy)
+            found.problems.append(("warning", problem))
         image = images.decode_image(pair.image, content, facts.channels, facts.max_value)
         found.size = _size(image)
     except DataError as error:
@@ -250,7 +267,9 @@ def _check_pair(pair, info):
         labels = parts[0] if len(parts) == 1 else masks.merge_labels(paths, parts)
         if image is not None:
             try:
-                masks.check_sizes(pair.image, image.shape, pair.mask, labels.shape)
+                own, may = labels.shape, facts.resize_masks
+                labels = masks.fitted(labels, image.shape, pair.mask, pair.image, may)
+                found.resized = labels.shape != own
             except DataError as error:
                 found.problems.append(("error", error))
         try:

@@ -96,11 +96,18 @@ def _jpeg_scan(data):
     return len(data)
 
 
-def read_intact(path):
-    """The content of a file; DataError if it is missing, empty or truncated."""
+def read_intact(path, allow_truncated=False):
+    """The content of a file; DataError if it is missing, empty or truncated.
+
+    Args:
+        allow_truncated: a file that ends too early is good enough to be decoded in part.
+    """
     content = read_bytes(path)
     if truncated(content):
-        raise DataError(path, "truncated", "is truncated", REPLACE)
+        if not allow_truncated:
+            raise DataError(path, "truncated", "is truncated", REPLACE)
+        if sniff(content) == "jpeg":  # the end marker, without which OpenCV gives up
+            content = np.concatenate([content, np.frombuffer(b"\xff\xd9", np.uint8)])
     return content
 
 

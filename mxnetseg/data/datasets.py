@@ -67,11 +67,13 @@ class FileDataset:
         """Sample ``index``; :class:`~mxnetseg.data.content.DataError` names a bad file."""
         pair = self.pairs[index]
         facts = self.info.spec
-        image = images.read_image(pair.image, facts.channels, facts.max_value)
+        image = images.read_image(
+            pair.image, facts.channels, facts.max_value, facts.truncated_images
+        )
         if pair.mask is None:
             return Sample(image, None, pair.name)
         mask = masks.read_mask(pair.parts or pair.mask, self.info, pair.form)
-        masks.check_sizes(pair.image, image.shape, pair.mask, mask.shape)
+        mask = masks.fitted(mask, image.shape, pair.mask, pair.image, facts.resize_masks)
         if facts.short_edge:
             image, mask = _resized(image, mask, facts.short_edge)
         return Sample(image, mask, pair.name)

@@ -14,7 +14,8 @@ class Finding:
         severity: ``error`` or ``warning``.
         kind: a short word: ``no mask``, ``surplus mask``, ``size``, ``unknown label``, ``RGB``,
             ``16-bit``, ``truncated``, ``unreadable``, ``empty``, ``missing``, ``duplicate``,
-            ``ending``, ``channels``, ``all ignored``, ``empty split``, ``count``, ``list``.
+            ``ending``, ``channels``, ``all ignored``, ``empty split``, ``count``, ``list``,
+            ``same name``, ``unlisted mask``, ``resized mask``, ``absent class``, ``lossy mask``.
         split: the split it belongs to.
         file: its path, or an empty text.
         problem: what is wrong, to follow the file's name.

@@ -15,13 +15,14 @@ _READ = cv2.IMREAD_COLOR if _RGB is None else _RGB
 _READ |= cv2.IMREAD_IGNORE_ORIENTATION
 
 
-def read_image(path, channels=3, max_value=None):
+def read_image(path, channels=3, max_value=None, allow_truncated=False):
     """Read a picture, whatever its mode and depth.
 
     Args:
         channels: how many it must have; 3: any picture becomes RGB.
         max_value: the value that means 1, for images of more than 8 bits or with fractions; see
             :class:`~mxnetseg.data.schema.DatasetSpec`.
+        allow_truncated: decode a file that ends too early as far as it goes.
 
     Returns:
         uint8 (H, W, channels), RGB first. Files of more than 8 bits (for RGB: only with
@@ -30,7 +31,7 @@ def read_image(path, channels=3, max_value=None):
     Raises:
         DataError: the file is missing, empty, truncated or no image, or has other channels.
     """
-    return decode_image(path, read_intact(path), channels, max_value)
+    return decode_image(path, read_intact(path, allow_truncated), channels, max_value)
 
 
 def decode_image(path, content, channels=3, max_value=None):

@@ -264,6 +264,30 @@ def _unknown_labels(path, labels, mask, form):
     )
 
 
+def fitted(mask, size, mask_path, image_path, resize=False):
+    """The mask, if it fits its image.
+
+    Args:
+        mask: (H, W), or (H, W, 3) of colours.
+        size: (height, width) of the image, or its shape.
+        resize: where only the size differs, not the shape of the frame, resize the mask (nearest).
+
+    Raises:
+        DataError: it does not fit.
+    """
+    if resize and mask.shape[:2] != tuple(size[:2]) and _same_frame(mask.shape[:2], size[:2]):
+        return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    check_sizes(image_path, size, mask_path, mask.shape)
+    return mask
+
+
+def _same_frame(a, b):
+    """Whether two sizes are those of one picture: equal height / width but for rounding."""
+    # Heights and widths are within half a pixel of h, w and of k h, k w.
+    (ah, aw), (bh, bw) = a, b
+    return abs(ah * bw - aw * bh) <= (ah + aw + bh + bw) / 2
+
+
 def check_sizes(image_path, image_shape, mask_path, mask_shape):
     """DataError if image and mask differ in height or width."""
     if image_shape[:2] == mask_shape[:2]:

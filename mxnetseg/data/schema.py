@@ -143,6 +143,7 @@ class Layout(_Strict):
         offset: for each split, what to add to the number ``{n}`` of an image to get its mask's.
         counts: the expected numbers of images where they differ in this layout.
         exclude: image paths below the root that are left out.
+        partial: the list leaves out some of what is there, on purpose.
     """
 
     name: str = ""
@@ -162,6 +163,7 @@ class Layout(_Strict):
     offset: Dict[str, int] = {}
     counts: Dict[str, int] = {}
     exclude: List[str] = []
+    partial: bool = False
 
 
 FOLDER_LAYOUT = Layout(
@@ -196,6 +198,10 @@ class DatasetSpec(LabelForm):
         scales: the scales of multi-scale evaluation (with flip).
         short_edge: images with masks are resized: the short edge to this, the other one to a
             multiple of 8.
+        resize_masks: masks may have another size than their image, if the shape of the frame is the
+            same: they are resized to it (nearest).
+        truncated_images: images may end too early, as distributed: they are decoded as far as they
+            go. Else that is an error.
         generator: ``streets`` for pictures that are drawn instead of read.
         splits: the splits; none: the folders that exist.
         layouts: the layouts; the first that exists wins.
@@ -226,6 +232,8 @@ class DatasetSpec(LabelForm):
     std: Optional[List[float]] = None
     scales: List[float] = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
     short_edge: Optional[int] = pydantic.Field(None, ge=8)
+    resize_masks: bool = False
+    truncated_images: bool = False
     generator: Optional[Literal["streets"]] = None
     splits: Dict[str, SplitSpec] = {}
     layouts: List[Layout] = [FOLDER_LAYOUT]

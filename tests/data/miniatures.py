@@ -452,6 +452,15 @@ def _(m):
     return {"train": 4, "val": 1}
 
 
+@layout("weizmann_horses", "grey images of the masks' size")
+def _(m):
+    BUILDERS["weizmann_horses: official"][1](m)
+    for i in range(5):
+        m.image(f"weizmann_horse_db/rgb/horse00{i}.jpg", [0, 1] * 7)  # of another shape
+        m.image(f"weizmann_horse_db/gray/horse00{i}.jpg")
+    return {"train": 4, "val": 1}
+
+
 @layout("weizmann_horses", "MXNetSeg")
 def _(m):
     for split, name in (("train", "horse001.jpg"), ("val", "horse002.jpg")):

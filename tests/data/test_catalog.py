@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -275,6 +276,64 @@ def test_mhp(tmp_path):
     (annotations / "0002_02_02.png").unlink()
     with pytest.raises(data.DataError, match=r"0002.jpg has no mask .*0002_\*_\*.png"):
         data.create("mhp_v1", "train", tmp_path)
+
+
+def test_mhp_has_a_truncated_image(tmp_path):
+    """As distributed: it is decoded as far as it goes, and the check says so."""
+    build("mhp_v1: official", tmp_path)
+    for image in (tmp_path / "LV-MHP-v1/images").glob("*.jpg"):
+        if image.name > "0002.jpg":
+            image.unlink()
+    (tmp_path / "LV-MHP-v1/train_list.txt").write_text("0001.jpg\n0002.jpg\n")
+    (tmp_path / "LV-MHP-v1/test_list.txt").unlink()
+    path = tmp_path / "LV-MHP-v1/images/0002.jpg"
+    picture = np.random.default_rng(0).integers(0, 256, (200, 300, 3)).astype(np.uint8)
+    picture = cv2.GaussianBlur(picture, (0, 0), 2)
+    content = cv2.imencode(".jpg", picture)[1].tobytes()
+    whole = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    path.write_bytes(content[: len(content) // 2])
+    for person in ("01", "02"):
+        write_png(
+            tmp_path / f"LV-MHP-v1/annotations/0002_02_{person}.png", np.ones((200, 300), np.uint8)
+        )
+    dataset = data.create("mhp_v1", "train", tmp_path)
+    for read in (dataset, data.ReducedJpeg(dataset), data.Cached(dataset)):
+        image = read[1].image
+        assert image.shape == (200, 300, 3)
+        assert np.array_equal(image[:80], whole[:80]) and np.ptp(image[-40:]) == 0
+    report = check("mhp_v1", root=tmp_path)
+    assert report.ok and [f.kind for f in report.warnings] == ["truncated"]
+    assert report.warnings[0].file == str(path)
+    path.write_bytes(content[:100])  # not even the header
+    with pytest.raises(data.DataError, match="0002.jpg is damaged"):
+        data.create("mhp_v1", "train", tmp_path)[1]
+
+
+def test_weizmann_masks_of_another_size(tmp_path):
+    """rgb/ and figure_ground/ differ in size; gray/ fits."""
+    database = tmp_path / "weizmann_horse_db"
+    mask = np.zeros((30, 40), np.uint8)
+    mask[10:, 20:] = 255
+    for i in range(5):
+        write_png(database / f"figure_ground/horse{i}.png", mask)
+        write_png(database / f"rgb/horse{i}.png", np.full((61, 80, 3), i))
+    for options in ({}, {"images": "rgb"}):  # without gray/
+        dataset = data.create("weizmann_horses", "train", tmp_path, **options)
+        image, found, _ = data.ReducedJpeg(dataset).reduced(0, lambda h, w: 1)
+        assert image.shape == (61, 80, 3) and found.shape == (61, 80)
+        assert found.sum() == (61 - 20) * 40 and found[-1, -1] == 1 and found[-1, 39] == 0
+    report = check("weizmann_horses", root=tmp_path)
+    assert report.ok and [f.kind for f in report.warnings] == ["resized mask"] * 2
+    assert "4 of 4 masks of the split 'train' have another size" in report.as_text()
+    write_png(database / "rgb/horse0.png", np.zeros((60, 90, 3)))
+    assert [f.kind for f in check("weizmann_horses", root=tmp_path).errors] == ["size"]
+    for i in range(5):
+        write_png(database / f"gray/horse{i}.png", np.full((30, 40), i))
+    sample = data.create("weizmann_horses", "train", tmp_path)[0]
+    assert sample.name.startswith("weizmann_horse_db/gray") and sample.image.shape == (30, 40, 3)
+    assert not check("weizmann_horses", root=tmp_path).findings
+    colour = data.create("weizmann_horses", "train", tmp_path, images="rgb")
+    assert colour.names[0].startswith("weizmann_horse_db/rgb")
 
 
 def test_folds():

@@ -13,6 +13,7 @@ from mxnetseg.data.check import check
 from mxnetseg.errors import MXNetSegError, UsageError
 
 from .conftest import write_png
+from .test_catalog import build
 from .test_datasets import DAMAGE, _damage
 
 
@@ -159,3 +160,59 @@ def test_masks_as_jpeg(folder):
     Image.new("L", (32, 24), 1).save(str(path.with_suffix(".jpg")))
     path.unlink()
     assert kinds(check(folder), "warning") == ["lossy mask"]
+
+
+def test_a_mask_beyond_the_list_of_camvid(tmp_path):
+    build("camvid: official", tmp_path)
+    assert not check("camvid", root=tmp_path).findings
+    for name in ("0016E5_99999.png", "0016E5_99998.png", ".hidden.png", "notes.txt"):
+        shutil.copy(tmp_path / "trainannot/0016E5_08190.png", tmp_path / "trainannot" / name)
+    report = check("camvid", root=tmp_path)
+    assert report.ok and kinds(report, "warning") == ["unlisted mask"]
+    assert "holds 2 masks that no list names (0016E5_99998.png, 0016E5_99999.png)" in (
+        report.as_text()
+    )
+
+
+def test_masks_beside_listed_ones_with_another_ending_are_other_things(tmp_path):
+    """Cityscapes has colours and instances in the folder of the label ids."""
+    build("cityscapes: official", tmp_path)
+    folder = "train/aachen/aachen_000000_000019"
+    (tmp_path / "train.lst").write_text(
+        f"leftImg8bit/{folder}_leftImg8bit.png\tgtFine/{folder}_gtFine_labelIds.png\n"
+    )
+    for other in tmp_path.glob("gtFine/train/*/*_labelIds.png"):
+        shutil.copy(other, str(other).replace("000019", "000029"))
+    shutil.move(tmp_path / "leftImg8bit", tmp_path / "gone")  # only the list is left
+    (tmp_path / "leftImg8bit/train/aachen").mkdir(parents=True)
+    shutil.copy(tmp_path / f"gone/{folder}_leftImg8bit.png", tmp_path / "leftImg8bit/train/aachen")
+    shutil.move(tmp_path / "gtFine", tmp_path / "labels")
+    (tmp_path / "train.lst").write_text(
+        f"leftImg8bit/{folder}_leftImg8bit.png\tlabels/{folder}_gtFine_labelIds.png\n"
+    )
+    report = check("cityscapes", root=tmp_path)
+    assert kinds(report, "warning") == ["unlisted mask"]
+    assert "holds a mask that no list names (aachen_000000_000029_gtFine" in report.as_text()
+
+
+def test_the_same_name_twice_in_a_split(tmp_path):
+    build("cityscapes: official", tmp_path)
+    for path in [*tmp_path.glob("*/train/aachen/*_leftImg8bit.png"),
+                 *tmp_path.glob("*/train/aachen/*_labelIds.png")]:  # fmt: skip
+        other = path.parent.parent / "bonn" / path.name
+        other.parent.mkdir(exist_ok=True)
+        shutil.copy(path, other)
+    report = check("cityscapes", root=tmp_path)
+    assert report.ok and kinds(report, "warning") == ["same name"]
+    assert "bonn/aachen_000000_000019_leftImg8bit.png has the same name as" in report.as_text()
+
+
+def test_two_endings_in_a_list(tmp_path):
+    build("camvid: official", tmp_path)
+    shutil.copy(tmp_path / "train/0016E5_08190.png", tmp_path / "train/0016E5_08190.bmp")
+    lines = (tmp_path / "train.txt").read_text().split("\n")
+    lines.append(lines[-1].replace("08190.png", "08190.bmp", 1))
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    report = check("camvid", root=tmp_path)
+    assert report.ok and kinds(report, "warning") == ["ending", "same name"]
+    assert "0016E5_08190.bmp has the same name as train/0016E5_08190.png" in report.as_text()

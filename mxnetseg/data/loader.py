@@ -9,7 +9,9 @@ import concurrent.futures
 import contextlib
 import functools
 import multiprocessing
+import os
 import signal
+import threading
 from concurrent.futures.process import BrokenProcessPool
 from typing import List, NamedTuple, Optional
 
@@ -21,6 +23,8 @@ from ..registry import unknown
 from ..runtime import usable_cores
 from .opencv import one_thread
 from .randomness import order_rng, sample_rng
+
+GRACE = 10  # seconds that a loader process goes on after SIGTERM
 
 
 class Batch(NamedTuple):
@@ -259,7 +263,23 @@ def _start_worker(*job):
     global _job
     _job = job
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
+    # The main process decides when work ends, also where a scheduler signals every process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_soon)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_soon(*_):
+    """Enough time for the main process to get the batch that it waits for."""
+    timer = threading.Timer(GRACE, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+def _end_with_parent():
+    """However it ends: killed, it could not tell its processes."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _work(epoch, index):

@@ -103,7 +103,7 @@ def train(experiment, contexts, out, resume=None):
 
     # --- epochs --------------------------------------------------------------------------------
     pending = collections.deque()
-    with Signals() as stop, log:
+    with Signals() as stop, log, loader:
         for epoch in range(finished, run.epochs):
             begin = step - epoch * len(loader)
             bar = progress.bar(

@@ -1,7 +1,11 @@
 """Batches: the same for any number of workers, resumable, and errors that name the file."""
 
+import os
+import signal
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -9,7 +13,7 @@ import numpy as np
 import pytest
 
 from mxnetseg import data
-from mxnetseg.data import Loader, presets
+from mxnetseg.data import Cached, Loader, ReducedJpeg, presets
 from mxnetseg.errors import MXNetSegError, UsageError
 
 from .conftest import write_png
@@ -157,6 +161,74 @@ def test_errors_name_the_file(dataset, workers, mode):
         with pytest.raises(data.DataError, match=f"{path.name} is truncated"):
             next(iterator)
     assert not threads()
+
+
+class Slow:
+    """A transform that takes long enough to be disturbed."""
+
+    def __call__(self, image, mask, rng):
+        time.sleep(0.2)
+        return image, mask
+
+
+def test_a_signal_to_all_processes_does_not_cost_a_batch(dataset):
+    """A scheduler signals all; the main process wants its step done before it saves."""
+    with Loader(dataset, 2, Slow(), workers=2, mode="process", prefetch=1) as loader:
+        iterator = iter(loader)
+        next(iterator)
+        for worker in list(loader._processes._processes):
+            os.kill(worker, signal.SIGTERM)
+            os.kill(worker, signal.SIGINT)
+        assert len(next(iterator).names) == 2
+
+
+SCRIPT = """
+import sys, time
+from mxnetseg import data
+
+if __name__ == "__main__":
+    loader = data.Loader(data.create(sys.argv[1], "train"), 1, workers=2, mode="process")
+    for epoch in range(10**6):
+        for batch in loader:
+            if epoch == 0:
+                print(*loader._processes._processes, flush=True)
+            time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_end_with_their_parent(dataset, tmp_path, number):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    parent = subprocess.Popen(
+        [sys.executable, str(script), str(dataset.root)], stdout=subprocess.PIPE, text=True
+    )
+    workers = parent.stdout.readline().split()
+    assert len(workers) == 2
+    parent.send_signal(number)
+    try:
+        parent.communicate(timeout=30)  # until nobody holds the other end of the pipe any more
+    except subprocess.TimeoutExpired:
+        for worker in workers:
+            os.kill(int(worker), signal.SIGKILL)
+        raise
+
+
+@pytest.mark.parametrize("workers, mode", [(0, "thread"), (2, "thread"), (2, "process")])
+@pytest.mark.parametrize("kind", ["image", "mask"])
+@pytest.mark.parametrize("read", ["plain", "on disk", "reduced"])
+def test_a_file_that_vanishes_is_named(dataset, tmp_path, workers, mode, kind, read):
+    wrapped = {
+        "plain": dataset,
+        "on disk": Cached(dataset, folder=tmp_path / "cache"),
+        "reduced": ReducedJpeg(dataset),
+    }[read]
+    path = getattr(dataset.pairs[7], kind)
+    with Loader(wrapped, 2, TRANSFORM, workers=workers, mode=mode) as loader:
+        assert len(list(loader)) == 6
+        os.unlink(path)
+        with pytest.raises(data.DataError, match=f"{path} does not exist; restore it"):
+            list(loader)
 
 
 def broken(image, mask, rng):

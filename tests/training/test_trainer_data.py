@@ -1,8 +1,12 @@
 """What the trainer does with its data: class weights by rule, sampling, kept samples, sizes."""
 
-import pytest
+import multiprocessing
 
-from mxnetseg import build, checkpoint, config, data
+import numpy as np
+import pytest
+from PIL import Image
+
+from mxnetseg import build, checkpoint, cli, config, data
 from mxnetseg.errors import UsageError
 from mxnetseg.training import trainer
 
@@ -55,3 +59,27 @@ def test_what_to_do_without_a_validation_split(tmp_path):
     with pytest.raises(UsageError, match="Unknown split .*'vla'.* data.val_split=.* --no-val"):
         run(tmp_path, data__val_split="vla", train__validate_every=1)
     assert not (tmp_path / "last.params").exists()
+
+
+@pytest.mark.parametrize("mode", ["thread", "process"])
+def test_an_image_that_vanishes_ends_the_run_in_a_sentence(tmp_path, monkeypatch, capsys, mode):
+    for index in range(8):
+        for kind, shape in (("images", (32, 32, 3)), ("masks", (32, 32))):
+            path = tmp_path / f"own/{kind}/train/{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.zeros(shape, np.uint8)).save(path)
+    (tmp_path / "own/classes.yaml").write_text("classes: [wall, floor]\n")
+    save = trainer.checkpoints.save
+
+    def save_and_lose_an_image(*arguments):
+        save(*arguments)
+        (tmp_path / "own/images/train/3.png").unlink()
+
+    monkeypatch.setattr(trainer.checkpoints, "save", save_and_lose_an_image)
+    arguments = ["train", "--model", "bisenet", "--backbone", "xception39", "--data"]
+    arguments += [str(tmp_path / "own"), "--out", str(tmp_path / "run"), "--ctx", "cpu", "--no-val"]
+    arguments += ["--crop", "64", "--batch-size", "4", "--epochs", "3"]
+    assert cli.main([*arguments, "--set", f"data.worker_mode={mode}"]) == 1
+    assert "images/train/3.png does not exist; restore it" in capsys.readouterr().err
+    assert checkpoint.read(tmp_path / "run/last.params").meta["progress"]["step"] == 2
+    assert not multiprocessing.active_children()

@@ -107,11 +107,12 @@ def loader(experiment, train_set):
     )
 
 
-def start_weights(net, model):
+def start_weights(net, model, info):
     """Give a new network the weights that the experiment starts from."""
     if model.weights:
-        arrays = checkpoint.read(model.weights).parameters
-        checkpoint.load_parameters(net, arrays, source=model.weights)
+        saved = checkpoint.read(model.weights)
+        checkpoint.load_parameters(net, saved.parameters, source=model.weights)
+        check_classes(saved, info)
     elif model.backbone_weights:
         pretrained.load(net, model.backbone_weights)
 
@@ -127,4 +128,24 @@ def check(net, experiment, devices):
             f"Network '{experiment.model.name}' has batch norms over one value per image: it needs "
             f"{net.min_batch} images or more per device to train, not {batch // devices}. Raise "
             "train.batch_size, or set train.freeze_bn."
+        )
+
+
+def check_classes(saved, info):
+    """UsageError if a checkpoint's classes are not those of the data, in their order."""
+    difference = saved.description.difference(info)
+    if difference:
+        raise UsageError(
+            f"{saved.path} and data set '{info.name}' differ: {difference}. Train on the data that "
+            "it was trained on, or start from its backbone with model.backbone_weights."
+        )
+
+
+def check_optimizer(saved, optim):
+    """UsageError if a run was begun with another optimiser, whose state would be misread."""
+    before = saved.experiment["optim"]["name"]
+    if before != optim.name:
+        raise UsageError(
+            f"{saved.path} was trained with {before}, whose state means nothing to {optim.name}. "
+            f"Resume with optim.name={before}, or begin a new run from it with --checkpoint."
         )

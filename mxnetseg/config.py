@@ -85,6 +85,14 @@ class Train(Section):
     validate_every: int = Field(1, ge=0, description="epochs; 0: never")
     log_interval: int = Field(10, ge=1, description="steps")
     freeze_bn: bool = Field(False, description="batch norm uses its running statistics")
+    validate_last: int = Field(0, ge=0, description="validate after each of the last epochs")
+    save_minutes: float = Field(
+        10, ge=0, description="last.params is written so often within an epoch, too; 0: never"
+    )
+    keep_every: int = Field(0, ge=0, description="epochs; keep the checkpoint of each; 0: none")
+    stop_after: Optional[int] = Field(
+        None, ge=1, description="epochs; ends the run there, with the schedule of all epochs"
+    )
 
 
 class Optim(Section):
@@ -96,6 +104,10 @@ class Optim(Section):
     weight_decay: float = Field(1e-4, ge=0)
     decay_norm_and_bias: bool = Field(True, description="weight decay on norms and biases too")
     head_lr_factor: float = Field(1.0, gt=0, description="times lr, for all but the backbone")
+    rates: Dict[str, float] = Field(
+        {}, description="{pattern of parameter names: times lr}; the last that fits counts"
+    )
+    decays: Dict[str, float] = Field({}, description="{pattern: times weight_decay}")
     schedule: Literal["poly", "cosine", "step", "linear", "constant"] = "poly"
     power: float = Field(0.9, gt=0, description="of poly")
     step_epochs: List[float] = Field([], description="epochs at which step cuts the rate")

@@ -8,8 +8,9 @@ from .errors import UsageError
 
 def unknown(kind, name, known):
     """The error for an unknown name: says what is known, nearest first."""
-    near = difflib.get_close_matches(str(name).lower(), [k.lower() for k in known], n=3, cutoff=0.6)
-    near = [k for k in known if k.lower() in near]
+    lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(str(name).lower(), list(lower), n=3, cutoff=0.6)
+    near = [lower[k] for k in near]
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(sorted(known))}."
     return UsageError(f"Unknown {kind} '{name}'. {hint}")
 

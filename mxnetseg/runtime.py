@@ -83,6 +83,30 @@ def prepare():
     sys.meta_path.insert(0, _MXNetFinder())
 
 
+def share_cores(spec):
+    """Before MXNet loads: let several CPU contexts work with one thread each.
+
+    MXNet's OpenBLAS is built on OpenMP and can wait for itself for ever when the threads of two
+    contexts multiply matrices at once, each with several threads of its own.
+
+    Args:
+        spec: as for :func:`contexts`.
+    """
+    cpus = [item for item in spec or () if str(item).lower().startswith("cpu")]
+    if len(cpus) > 1 and "mxnet" not in sys.modules:
+        os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def check_threads(contexts):
+    """Raise UsageError where several CPU contexts could wait for ever, see :func:`share_cores`."""
+    cpus = sum(c.device_type == "cpu" for c in contexts)
+    if cpus > 1 and os.environ.get("OMP_NUM_THREADS") != "1":
+        raise UsageError(
+            f"{cpus} CPU contexts need one thread each, or MXNet can hang: set OMP_NUM_THREADS=1 "
+            "before Python starts."
+        )
+
+
 class _MXNetFinder:
     """Python asks it for each module that is imported; it has something to say about MXNet only.
 
@@ -304,8 +328,7 @@ def _card_problem(index):
         return None
     return (
         f"GPU {index} ({card[0]}, compute capability {card[1][0]}.{card[1][1]}) cannot run "
-        "MXNet's published builds, which hold code for 5.x to 8.x only. Use --ctx cpu, or "
-        "deploy through ONNX."
+        "MXNet's published builds, which hold code for 5.x to 8.x only. Use --ctx cpu."
     )
 
 

@@ -16,7 +16,8 @@ LAYERS = (
     ("checkpoint", "losses", "metrics"),
     ("data", "models"),
     ("backbones", "nn"),
-    ("config", "description", "files", "graph", "palette", "progress", "resample", "runtime"),
+    ("config", "description", "files", "graph", "legend", "resample"),
+    ("boundary", "palette", "plain_yaml", "progress", "runtime"),
     ("errors", "registry", "version"),
 )
 LEVEL = {room: len(LAYERS) - k for k, layer in enumerate(LAYERS) for room in layer}

@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 
+from .. import runtime
 from ..errors import MXNetSegError
 from ..registry import unknown
 from ..version import __version__
@@ -41,6 +42,7 @@ def main(argv=None):
         if args.verb is None:
             parser.print_help()
             return 2
+        runtime.share_cores(getattr(args, "ctx", None))
         return args.run(args) or 0
     except MXNetSegError as error:
         if debug:

@@ -56,6 +56,11 @@ def run(args):
         resume = checkpoint.read(path)
         if not resume.meta.get("progress"):
             raise UsageError(f"{path} was not written by training, so there is nothing to resume.")
+        if args.weights:
+            raise UsageError(
+                "--resume goes on with the parameters of its own checkpoint: drop --checkpoint, or "
+                "begin a new run from it without --resume."
+            )
         if args.config:
             raise UsageError("--resume takes the experiment from the checkpoint: drop --config.")
         experiment = config.parse(_merged(resume.meta["experiment"], flags))
@@ -77,11 +82,7 @@ def run(args):
 
     where = places.names(contexts)
     print(f"training {experiment.model.name} on {experiment.data.name}, {where} -> {out}")
-    try:
-        best = trainer.train(experiment, contexts, out, resume)
-    except trainer.Interrupted as stop:
-        print(stop)
-        return 0
+    best = trainer.train(experiment, contexts, out, resume)
     score = "not validated" if best is None else f"best mIoU {best:.4f}: {out / 'best.params'}"
     print(f"finished; {score}; last: {out / 'last.params'}")
     return 0

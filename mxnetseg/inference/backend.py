@@ -17,6 +17,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
+from .. import runtime
 from ..errors import UsageError
 from ..nn import Normalize
 
@@ -55,6 +56,7 @@ class MXNetBackend:
         self.net = net
         self.num_classes, self.align_corners = net.num_classes, net.align_corners
         self.contexts = list(contexts)
+        runtime.check_threads(self.contexts)
         self.devices = len(self.contexts)
         self.normalize = Normalize(mean, std)
         self.normalize.initialize(ctx=self.contexts)

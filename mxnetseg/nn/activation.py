@@ -59,9 +59,12 @@ class Activation(nn.HybridBlock):
 
 
 class PReLU(nn.HybridBlock):
-    """max(x, 0) + alpha min(x, 0), one learned alpha (1,) for all channels, 0.25 at the start.
+    """max(x, 0) + alpha min(x, 0), alpha learned, 0.25 at the start.
 
     Composed from ReLUs: MXNet 1.9.1's own PReLU, hybridised, multiplies alpha's gradient by alpha.
+
+    Args:
+        channels: of x, for an alpha each; 1: one alpha for all.
     """
 
     def __init__(self, channels=1):

@@ -1,7 +1,7 @@
 """What a run tells: log.jsonl, the terminal, Weights & Biases."""
 
+import contextlib
 import json
-import math
 import os
 import time
 
@@ -9,81 +9,91 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import config as configuration
-from ..errors import MXNetSegError, UsageError
-from ..files import cannot_write
+from .. import files
+from ..errors import UsageError
 
 
 class Log:
-    """log.jsonl always; the terminal and wandb beside it."""
+    """log.jsonl always; the terminal and wandb beside it.
+
+    A record of training stands for the steps since the one before: every ``train.log_interval``
+    steps, and at the end of a run for what is left.
+    """
 
     def __init__(self, out, experiment, step):
         self._interval = experiment.train.log_interval
         self._batch = experiment.train.batch_size
         self._epochs = experiment.train.epochs
+        self._path = out / "log.jsonl"
+        files.write(out / "config.yaml", configuration.to_yaml(experiment))
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / "config.yaml").write_text(configuration.to_yaml(experiment), encoding="utf-8")
-            self._drop_after(out / "log.jsonl", step)
-            self._file = (out / "log.jsonl").open("a", encoding="utf-8")
+            self._drop_after(step)
+            self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
-            raise cannot_write(out, error) from None
+            raise files.cannot_write(self._path, error) from None
         self._wandb = _wandb(experiment, out)
-        self._losses, self._since = [], time.time()
+        self._losses, self._last = [], {}
+        self._timed, self._since = 0, time.time()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        self._file.close()
+        with contextlib.suppress(OSError):  # of a full disk, which was reported
+            self._file.close()
         if self._wandb:
             self._wandb.finish()
 
-    def step(self, step, epoch, rate, parts, run, bar):
-        """Note a step's loss; read the losses of an interval from the device at its end."""
-        self._losses.append(parts)
-        if step % self._interval:
+    def step(self, step, epoch, rate, loss, bar):
+        """Note the loss of step ``step``, the first of which is 1."""
+        self._losses.append(loss)
+        self._timed += 1
+        self._last = {"step": step, "epoch": epoch + 1, "loss": None, "lr": rate}
+        if step % self._interval == 0:
+            bar.set_postfix(loss=f"{np.mean(self._losses):.3f}", lr=f"{rate:.2g}")
+            self.flush()
+
+    def flush(self):
+        """Write the record of the steps that have none yet."""
+        if not self._losses:
             return
-        values = [sum(part.asscalar() for part in parts) for parts in self._losses]
-        mean = float(np.mean(values))
-        if not math.isfinite(mean):
-            raise MXNetSegError(
-                f"The loss is not finite (near step {step}). Lower optim.lr, and check the labels "
-                "with `mxnetseg check`."
-            )
         now = time.time()
-        speed = len(values) * self._batch / max(now - self._since, 1e-9)
-        self._losses, self._since = [], now
-        bar.set_postfix(loss=f"{mean:.3f}", lr=f"{rate:.2g}")
-        self._write(
-            step=step, epoch=epoch + 1, loss=mean, lr=rate, images_per_second=round(speed, 2)
-        )
+        self._last["loss"] = float(np.mean(self._losses))
+        if self._timed:
+            speed = self._timed * self._batch / max(now - self._since, 1e-9)
+            self._last["images_per_second"] = round(speed, 2)
+        self._write(**self._last)
+        self._losses = []
+        self._timed, self._since = 0, now
 
     def validation(self, step, epoch, result, best):
         """Note the scores of a validation."""
         keys = ("miou", "pixel_accuracy", "mean_accuracy", "seconds")
         scores = {k: result[k] for k in keys}
         self._write(step=step, epoch=epoch + 1, best=best, **scores)
-        self._since = time.time()
+        self._timed, self._since = 0, time.time()  # speed is that of training alone
         tqdm.write(
             f"epoch {epoch + 1}/{self._epochs}  mIoU {result['miou']:.4f}  pixel accuracy "
             f"{result['pixel_accuracy']:.4f}  best {best:.4f}"
         )
 
     def _write(self, **record):
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(record) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise files.cannot_write(self._path, error) from None
         if self._wandb:
             self._wandb.log(record, step=record["step"])
 
-    @staticmethod
-    def _drop_after(path, step):
+    def _drop_after(self, step):
         """Remove what a run that was killed had noted after its last checkpoint."""
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
+        if self._path.exists():
+            lines = self._path.read_text(encoding="utf-8").splitlines()
             kept = [
                 line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step
             ]
-            path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            files.write(self._path, "".join(line + "\n" for line in kept))
 
 
 def _wandb(experiment, out):

@@ -1,5 +1,7 @@
 """MXNet's optimisers over all devices."""
 
+import fnmatch
+
 import mxnet as mx
 from mxnet import gluon
 
@@ -13,11 +15,7 @@ class Optimizer:
         self.parameters = {
             n: p for n, p in net._collect_params_with_prefix().items() if p.grad_req != "null"
         }
-        for name, parameter in self.parameters.items():
-            if not name.startswith("backbone."):
-                parameter.lr_mult = optim.head_lr_factor
-            if not optim.decay_norm_and_bias and name.endswith(("gamma", "beta", "bias")):
-                parameter.wd_mult = 0.0
+        self._set_rates(optim)
         options = {"learning_rate": optim.lr, "wd": optim.weight_decay}
         if optim.name != "adam":
             options["momentum"] = optim.momentum
@@ -28,6 +26,34 @@ class Optimizer:
             kvstore="device" if len(contexts) > 1 else None,
             update_on_kvstore=False,
         )
+
+    def _set_rates(self, optim):
+        """Each parameter's own rate and decay, as factors of the common ones."""
+        if optim.head_lr_factor != 1 and not any(
+            n.startswith("backbone.") for n in self.parameters
+        ):
+            raise UsageError(
+                "optim.head_lr_factor raises the rate of all but the backbone, but this network "
+                "has none. Set optim.lr, or rates of single parameters with optim.rates."
+            )
+        for name, parameter in self.parameters.items():
+            if not name.startswith("backbone."):
+                parameter.lr_mult = optim.head_lr_factor
+            if not optim.decay_norm_and_bias and name.endswith(("gamma", "beta", "bias")):
+                parameter.wd_mult = 0.0
+        for key, factors, factor_of in (
+            ("rates", optim.rates, "lr_mult"),
+            ("decays", optim.decays, "wd_mult"),
+        ):
+            for pattern, factor in factors.items():
+                names = fnmatch.filter(self.parameters, pattern)
+                if not names:
+                    raise UsageError(
+                        f"optim.{key}: no parameter is called {pattern}. They are called "
+                        f"{', '.join(list(self.parameters)[:2])} ..., {list(self.parameters)[-1]}."
+                    )
+                for name in names:
+                    setattr(self.parameters[name], factor_of, factor)
 
     def step(self, rate):
         """Update every parameter with the gradients summed over the devices."""

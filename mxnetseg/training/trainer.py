@@ -1,19 +1,23 @@
 """Training: one run, told in order."""
 
 import collections
+import math
+import time
 from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon
 
-from .. import build, files, losses, progress
+from .. import build, files, losses, progress, runtime
 from .. import checkpoint as checkpoints
 from ..errors import UsageError
 from ..inference.backend import MXNetBackend
 from ..inference.evaluator import evaluate
 from ..inference.protocol import Protocol
 from ..nn import Normalize
+from . import folder
+from .health import average_statistics, check_finite, diverged
 from .log import Log
 from .optimizer import Optimizer
 from .schedules import learning_rate
@@ -37,11 +41,17 @@ def train(experiment, contexts, out, resume=None):
 
     Raises:
         Interrupted: SIGINT or SIGTERM arrived; last.params is saved.
-        UsageError: settings that do not go together.
+        UsageError: settings that do not go together; another run writes to ``out``.
         MXNetSegError: broken data, a loss that is not finite, a folder that cannot be written.
     """
-    run, optim = experiment.train, experiment.optim
     out = Path(out)
+    runtime.check_threads(contexts)
+    with folder.held(out):
+        return _train(experiment, contexts, out, resume)
+
+
+def _train(experiment, contexts, out, resume):
+    run, optim = experiment.train, experiment.optim
 
     # --- data and network ----------------------------------------------------------------------
     train_set = build.dataset(experiment, experiment.data.train_split)
@@ -57,9 +67,10 @@ def train(experiment, contexts, out, resume=None):
 
     # --- weights, loss, optimiser --------------------------------------------------------------
     if resume:
+        build.check_classes(resume, info)
         checkpoints.load_parameters(net, resume.parameters, source=resume.path)
     else:
-        build.start_weights(net, experiment.model)
+        build.start_weights(net, experiment.model, info)
     net.collect_params().reset_ctx(contexts)
     net.upsample_outputs = False  # the loss enlarges more cheaply
     if run.freeze_bn:
@@ -86,6 +97,7 @@ def train(experiment, contexts, out, resume=None):
                 f"{resume.path} stands at step {step} of epoch {finished + 1}, which epochs of "
                 f"{len(loader)} steps do not have. Resume with the same data and train.batch_size."
             )
+        build.check_optimizer(resume, optim)
         optimizer.load(resume.optimizer, step)
     protocol = Protocol.from_config(experiment)
     meta = checkpoints.describe(
@@ -96,15 +108,31 @@ def train(experiment, contexts, out, resume=None):
     )
     log = Log(out, experiment, step)
 
-    def save(name):
+    def settle(steps=0):
+        """Read and note the losses of all but the last ``steps`` steps."""
+        while len(pending) > steps:
+            number, at, rate, parts = pending.popleft()
+            value = sum(part.asscalar() for part in parts)
+            if not math.isfinite(value):
+                raise diverged(number)
+            log.step(number, at, rate, value, bar)
+
+    def save():
+        settle()
         mx.nd.waitall()  # reading does not wait for the update of running statistics by itself
-        progress = {"step": step, "epochs": finished, "best": best, "total_steps": total_steps}
-        checkpoints.save(out / name, net, {**meta, "progress": progress}, optimizer.state())
+        average_statistics(net, contexts)
+        check_finite(net, step)
+        stand = {"step": step, "epochs": finished, "best": best, "total_steps": total_steps}
+        path = out / "last.params"
+        checkpoints.save(path, net, {**meta, "progress": stand}, optimizer.state())
+        return path
 
     # --- epochs --------------------------------------------------------------------------------
-    pending = collections.deque()
+    pending = collections.deque()  # of steps whose loss is not read yet
+    end = min(run.epochs, run.stop_after or run.epochs)
+    saved_at = time.monotonic()
     with Signals() as stop, log, loader:
-        for epoch in range(finished, run.epochs):
+        for epoch in range(finished, end):
             begin = step - epoch * len(loader)
             bar = progress.bar(
                 f"epoch {epoch + 1}/{run.epochs}", total=len(loader), initial=begin, unit="step"
@@ -122,37 +150,66 @@ def train(experiment, contexts, out, resume=None):
                 optimizer.step(rate)
                 step += 1
 
-                pending.append(parts)
-                if len(pending) > RUN_AHEAD:
-                    for part in pending.popleft():
-                        part.wait_to_read()
-                log.step(step, epoch, rate, parts, run, bar)
+                pending.append((step, epoch, rate, parts))
+                settle(RUN_AHEAD)
                 bar.update()
                 if stop.is_set():
                     break
-            bar.close()
+                if run.save_minutes and time.monotonic() - saved_at > 60 * run.save_minutes:
+                    save()
+                    saved_at = time.monotonic()
 
             # --- save and validate -------------------------------------------------------------
-            last_epoch = epoch + 1 == run.epochs
-            validates = val_set and ((epoch + 1) % run.validate_every == 0 or last_epoch)
-            if validates or stop.is_set():  # whatever happens while validating, nothing is lost
-                save("last.params")
+            last_epoch = epoch + 1 == end
+            settle()
+            if last_epoch or stop.is_set():
+                log.flush()
             if stop.is_set():
-                raise Interrupted(out / "last.params")
+                stop.reacted()
+                raise Interrupted(save(), stop.number)
             is_best = False
-            if validates:
+            if val_set and _validates(run, epoch + 1, last_epoch):
+                path = save()  # whatever happens while validating, nothing is lost
+                images = Until(val_set, stop, path)
                 backend = MXNetBackend(net, contexts, info.mean, info.std)
-                result = evaluate(backend, val_set, protocol)
+                result = evaluate(backend, images, protocol)
                 is_best = best is None or result["miou"] > best
                 best = result["miou"] if is_best else best
                 log.validation(step, epoch, result, best)
+            bar.close()
             finished = epoch + 1
-            save("last.params")
+            path = save()
+            saved_at = time.monotonic()
             if is_best:
-                files.copy(out / "last.params", out / "best.params")
+                files.copy(path, out / "best.params")
+            if run.keep_every and finished % run.keep_every == 0:
+                files.copy(path, out / f"epoch_{finished:04d}.params")
             if stop.is_set() and not last_epoch:
-                raise Interrupted(out / "last.params")
+                stop.reacted()
+                raise Interrupted(path, stop.number)
     return best
+
+
+def _validates(run, epoch, is_last):
+    """Whether the network is validated after this epoch, counted from 1."""
+    return is_last or epoch % run.validate_every == 0 or epoch > run.epochs - run.validate_last
+
+
+class Until:
+    """A data set that ends the run when a signal has arrived."""
+
+    def __init__(self, dataset, stop, path):
+        self.dataset, self.stop, self.path = dataset, stop, path
+        self.info, self.split = dataset.info, dataset.split
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        if self.stop.is_set():
+            self.stop.reacted()
+            raise Interrupted(self.path, self.stop.number)
+        return self.dataset[index]
 
 
 def _freeze(block):

@@ -42,15 +42,15 @@ def difference(a, b):
 
 
 def stop_at(monkeypatch, step, number=signal.SIGTERM):
-    """Send this process a signal when a run reaches ``step``."""
-    log_step = trainer.Log.step
+    """Send this process a signal while a run makes step ``step``."""
+    learning_rate = trainer.learning_rate
 
-    def hooked(self, now, *rest):
-        log_step(self, now, *rest)
-        if now == step:
+    def hooked(optim, before, *rest):
+        if before + 1 == step:
             os.kill(os.getpid(), number)
+        return learning_rate(optim, before, *rest)
 
-    monkeypatch.setattr(trainer.Log, "step", hooked)
+    monkeypatch.setattr(trainer, "learning_rate", hooked)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "nag", "adam"])

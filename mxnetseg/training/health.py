@@ -1,0 +1,35 @@
+"""Whether a run is sound: its losses and parameters are finite, its devices agree."""
+
+import mxnet as mx
+import numpy as np
+
+from ..errors import MXNetSegError
+
+
+def diverged(step):
+    """The error for a loss, or for parameters, that are not finite."""
+    return MXNetSegError(
+        f"The training diverged: its loss or parameters are not finite at step {step}. Lower "
+        "optim.lr, and check the labels with `mxnetseg check`; checkpoints of before are kept."
+    )
+
+
+def check_finite(net, step):
+    """Raise :func:`diverged` if a parameter is not finite, so that it is never saved."""
+    for parameter in net.collect_params().values():
+        if not np.isfinite(parameter.data(parameter.list_ctx()[0]).asnumpy()).all():
+            raise diverged(step)
+
+
+def average_statistics(net, contexts):
+    """Give all devices the mean of their running statistics.
+
+    Every device gathers those of its own share of the batch; what is validated shall be what is
+    saved.
+    """
+    if len(contexts) == 1:
+        return
+    for name, parameter in net.collect_params().items():
+        if name.endswith(("running_mean", "running_var")):
+            values = [parameter.data(c).as_in_context(mx.cpu()) for c in contexts]
+            parameter.set_data(mx.nd.add_n(*values) / len(values))

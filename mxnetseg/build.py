@@ -1,7 +1,7 @@
 """The parts of an experiment: its data, network, sizes, batches."""
 
 from . import checkpoint, config, data, models, progress
-from .backbones import pretrained
+from .convert import pretrained
 from .errors import UsageError
 
 

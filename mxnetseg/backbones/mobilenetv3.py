@@ -23,7 +23,7 @@ from .base import Backbone, registry, stage_strides
 
 # Stages 1 to 4 of blocks (kernel, expansion, channels at width 1, squeeze-excite, activation). The
 # first block of a stage has the stride, but in stage 1 of the large one the second.
-_STAGES = {
+STAGES = {
     "large": (
         ((3, 1, 16, 0, "relu"), (3, 4, 24, 0, "relu"), (3, 3, 24, 0, "relu")),
         ((5, 3, 40, 1, "relu"),) * 3,
@@ -121,8 +121,8 @@ class MobileNetV3(Backbone):
 
     def __init__(self, mode, width=1.0, output_stride=32, atrous3=False, atrous4=False):
         super().__init__()
-        if mode not in _STAGES:
-            raise unknown("mode of MobileNetV3", mode, _STAGES)
+        if mode not in STAGES:
+            raise unknown("mode of MobileNetV3", mode, STAGES)
         if not width > 0:
             raise UsageError(f"The width of MobileNetV3 must be positive, not {width}.")
         self.strides = stage_strides(output_stride)
@@ -134,7 +134,7 @@ class MobileNetV3(Backbone):
             )
         )
         reached, tapped = 2, []
-        for i, (blocks, stride, dilation) in enumerate(zip(_STAGES[mode], self.strides, dilations)):
+        for i, (blocks, stride, dilation) in enumerate(zip(STAGES[mode], self.strides, dilations)):
             stage = nn.HybridSequential()
             strided = 1 if mode == "large" and i == 0 else 0
             for j, (kernel, expansion, base, squeeze, act) in enumerate(blocks):
@@ -156,7 +156,7 @@ class MobileNetV3(Backbone):
             tapped.append(channels)
             setattr(self, f"layer{i + 1}", stage)
         self.channels = tuple(tapped)
-        self.tail_channels = round_channels(tapped[-1] * _STAGES[mode][-1][-1][1])
+        self.tail_channels = round_channels(tapped[-1] * STAGES[mode][-1][-1][1])
 
     def hybrid_forward(self, F, x):
         c1 = self.layer1(self.layer0(x))

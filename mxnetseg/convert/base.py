@@ -1,33 +1,22 @@
 """Checkpoints of other code bases -> our networks, and back.
 
-An origin is a module with three functions; this file does the rest:
-
-* ``create(build) -> net``: our network, parameters empty, for the constructor facts ``build`` in
-  the origin's own words;
-* ``original_names(net, build) -> {our name: the original's name}`` for every parameter of ``net``;
-* ``unused(build, names) -> names`` of ``state`` that the card calls unused.
-
-A wrapper's prefix before all names is found here and taken off. An origin with files of several
-layouts has a fourth function, ``renamed(net, build, state) -> {name in the file: standard name}``.
+What is known about an origin stands in its module (see ``origins``); this file does the rest. A
+wrapper's prefix before all names is found here and taken off.
 """
-
-import importlib
 
 import mxnet as mx
 import numpy as np
 
 from ..errors import UsageError
-from ..registry import unknown
-
-SYSTEMS = ("mxnetseg", "semseg", "sanet", "pidnet", "mlmsnet", "pmsdsen", "pmsdsen_parts")
-WRAPPERS = ("module.", "model.", "module.model.")  # what wrappers put before a network's names
+from . import origins
+from .shapes import WRAPPERS
 
 
 def from_original(system, build, state):
     """The network that an original's checkpoint belongs to, in inference mode.
 
     Args:
-        system: the code base, one of ``SYSTEMS``.
+        system: the code base, one of ``origins.SYSTEMS``.
         build: mapping, the constructor facts in the original's words ("network" names the class).
         state: mapping, the original's entry names -> arrays.
 
@@ -35,7 +24,7 @@ def from_original(system, build, state):
         UsageError: unknown system, network or option; entries missing, left over or of the wrong
             shape, with their names.
     """
-    origin = _origin(system)
+    origin = origins.get(system, origins.SYSTEMS)
     net = origin.create(build)
     names = origin.original_names(net, build)
     parameters = net._collect_params_with_prefix()
@@ -51,12 +40,12 @@ def from_original(system, build, state):
 
 def create(system, build):
     """The network of :func:`from_original`, its parameters empty."""
-    return _origin(system).create(build)
+    return origins.get(system, origins.SYSTEMS).create(build)
 
 
 def original_names(system, build, net):
     """{our name: the original's} of every parameter."""
-    return _origin(system).original_names(net, build)
+    return origins.get(system, origins.SYSTEMS).original_names(net, build)
 
 
 def load_fitting(system, build, net, state):
@@ -74,7 +63,7 @@ def load_fitting(system, build, net, state):
     Raises:
         UsageError: unknown system, or nothing fits.
     """
-    origin = _origin(system)
+    origin = origins.get(system, origins.SYSTEMS)
     names = origin.original_names(net, build)
     in_file = _names_in_file(origin, net, build, names, state)
     used = set()
@@ -94,20 +83,12 @@ def to_original(system, build, net):
     Entries that the network does not use are left out. A network that came from a file of this
     system gets that file's names, with a wrapper's prefix if it had one.
     """
-    origin = _origin(system)
+    origin = origins.get(system, origins.SYSTEMS)
     names = getattr(net, "original_names", {}).get(system) or origin.original_names(net, build)
-    shapes = getattr(origin, "original_shape", lambda name, shape: shape)
     out = {}
     for ours, parameter in net._collect_params_with_prefix().items():
-        value = parameter.data(parameter.list_ctx()[0]).asnumpy()
-        out[names[ours]] = value.reshape(shapes(names[ours], value.shape))
+        out[names[ours]] = parameter.data(parameter.list_ctx()[0]).asnumpy()
     return out
-
-
-def _origin(system):
-    if system not in SYSTEMS:
-        raise unknown("system", system, SYSTEMS)
-    return importlib.import_module(f"{__package__}.{system}")
 
 
 def _names_in_file(origin, net, build, names, state):

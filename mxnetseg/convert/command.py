@@ -1,36 +1,18 @@
 """Checkpoints of other code bases as ours, and ours in their names."""
 
 import json
+import re
 from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 
 from .. import checkpoint, convert, data
-from ..backbones import layouts
 from ..data.labels import IMAGENET_MEAN, IMAGENET_STD
 from ..description import Description, unnamed
 from ..errors import UsageError
-from ..registry import unknown
 from ..version import __version__
-from . import files, guess
-
-SOURCES = (*guess.ORIGINS, *layouts.LAYOUTS)
-"""What :func:`import_file` reads: code bases of networks, libraries of ImageNet classifiers."""
-
-# CamVid's classes stand in another order in some code bases (the option ``order`` of the catalog)
-_ORDERS = {"semseg": "semseg", "sanet": "sanet", "pidnet": "sanet", "pmsdsen": "sanet"}
-# our networks -> where they come from, if not from MXNetSeg; the backbones that are theirs
-_HOMES = {
-    "pspnet_semseg": ("semseg", "_semseg"),
-    "psanet": ("semseg", "_semseg"),
-    "mlms_baseline": ("mlmsnet", "mobilenetv3_"),
-    "mlmsnet": ("mlmsnet", "mobilenetv3_"),
-    "mlmsnet_v2": ("mlmsnet", "mobilenetv3_"),
-    "sanet": ("sanet", ""),
-    "pidnet": ("pidnet", ""),
-    "pmsdsen": ("pmsdsen", ""),
-}
+from . import classifiers, files, guess, origins
 
 
 def import_file(system, path, out, build=None, classes=None, dataset=None):
@@ -40,8 +22,8 @@ def import_file(system, path, out, build=None, classes=None, dataset=None):
     ``model.backbone_weights``.
 
     Args:
-        system: one of ``SOURCES``. build: mapping of constructor facts in the original's words; the
-            file shows most of them.
+        system: one of ``origins.NAMES``.
+        build: mapping of constructor facts in the original's words; the file shows most of them.
         classes: names, in order. dataset: name of a data set; gives names, colours, scales.
 
     Returns:
@@ -50,8 +32,7 @@ def import_file(system, path, out, build=None, classes=None, dataset=None):
     Raises:
         UsageError, MXNetSegError: not such a file; see ``convert.from_original``.
     """
-    if system not in SOURCES:
-        raise unknown("origin", system, SOURCES)
+    origins.get(system)
     if Path(out).suffix != ".params":
         raise UsageError(f"The result is a checkpoint: let {out} end in .params.")
     weights = files.read(path)
@@ -59,7 +40,7 @@ def import_file(system, path, out, build=None, classes=None, dataset=None):
     if weights.key:
         origin["key"] = weights.key
     lines = [f"read     {path}: {len(weights.state)} entries, SHA-256 {weights.sha256}"]
-    if system in layouts.LAYOUTS:
+    if system in origins.CLASSIFIERS:
         if build or classes or dataset:
             raise UsageError(f"--build, --classes and --data have no meaning for {system}.")
         used = _import_backbone(system, weights, out, origin)
@@ -73,7 +54,7 @@ def import_file(system, path, out, build=None, classes=None, dataset=None):
 
 def _import_backbone(library, weights, out, origin):
     shapes = {name: tuple(value.shape) for name, value in weights.state.items()}
-    origin["backbone"], names = layouts.identify(library, shapes)
+    origin["backbone"], names = classifiers.identify(library, shapes)
     values = {f"backbone.{ours}": weights.state[theirs] for ours, theirs in names.items()}
     _write_classifier(out, {k: _float(v) for k, v in values.items()}, origin)
     return list(names.values())
@@ -127,8 +108,7 @@ def export_file(system, path, out):
         UsageError: the network is none of ``system``; another ending than those of
             ``convert.files``.
     """
-    if system not in guess.ORIGINS:
-        raise unknown("origin", system, guess.ORIGINS)
+    origins.get(system, origins.NETWORKS)
     saved = checkpoint.read(path, any_network=True)
     origin = saved.meta.get("origin") or {}
     came_from_here = origin.get("system") == system
@@ -154,11 +134,11 @@ def export_file(system, path, out):
 
 def _check_home(system, saved):
     name, backbone = saved.meta["network"]["name"], saved.meta["network"].get("backbone") or ""
-    home, family = _HOMES.get(name, ("mxnetseg", ""))
-    foreign = home == "mxnetseg" and ("_semseg" in backbone or "mobilenetv3" in backbone)
-    if home != system:
-        raise UsageError(f"{saved.path} holds the network '{name}', which is one of {home}.")
-    if family not in backbone or foreign:
+    homes = [home for home in origins.NETWORKS if name in origins.get(home).HOMES]
+    if system not in homes:
+        whose = f"one of {homes[0]}" if homes else "of no other code base"
+        raise UsageError(f"{saved.path} holds the network '{name}', which is {whose}.")
+    if not re.fullmatch(origins.get(system).HOMES[name], backbone):
         raise UsageError(f"{system} has no '{name}' on the backbone '{backbone}'.")
 
 
@@ -197,10 +177,8 @@ def _data_options(system, num_classes, known):
     sets = [str(value) for value in known.get("classes", ())]
     if str(num_classes) in sets:
         options["classes"] = num_classes
-    elif num_classes == 11 and "leading" in sets:  # CamVid from its 32 colours
-        options["classes"] = "leading" if _ORDERS.get(system) == "sanet" else "grouped"
-    if num_classes == 11 and _ORDERS.get(system) in known.get("order", ()):
-        options["order"] = _ORDERS[system]
+    theirs = origins.get(system).DATA_OPTIONS.get(num_classes, {})
+    options.update({k: value for k, value in theirs.items() if value in known.get(k, ())})
     return options
 
 

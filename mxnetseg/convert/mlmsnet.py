@@ -1,10 +1,23 @@
 """Checkpoints of lih627/MLMSNet: its three networks, and MobileNetV3 with its ImageNet tail."""
 
+import re
+
 from .. import backbones, models
-from ..backbones.mobilenetv3 import MobileNetV3Classifier, round_channels
+from ..backbones.mobilenetv3 import STAGES, MobileNetV3Classifier, round_channels
 from ..errors import UsageError
 from ..registry import unknown
 from . import pytorch
+from .shapes import Absent, named_network
+
+TITLE = "MLMSNet"
+# in its own files the stem is layer0; those of MobileNetV3's authors have squeeze units like these
+SIGNS = ("layer0.0.0.weight", "features.1.conv.3.fc.0.weight", "features.4.conv.5.fc.0.weight")
+HOMES = {
+    "mlms_baseline": "mobilenetv3_large",
+    "mlmsnet": "mobilenetv3_(large|small)",
+    "mlmsnet_v2": "mobilenetv3_(large|small)",
+}
+DATA_OPTIONS = {11: {"classes": "grouped"}}  # CamVid
 
 
 def _aux_fits(width_mult):
@@ -85,7 +98,7 @@ NETWORKS = {
 
 def create(build):
     """Our network for the constructor facts of one of ``NETWORKS``."""
-    return pytorch.create("MLMSNet", NETWORKS, build)
+    return pytorch.create(TITLE, NETWORKS, build)
 
 
 def original_names(net, build):
@@ -114,3 +127,74 @@ def unused(build, names):
     if build["network"] == "BaselineNet" and not _aux_fits(build.get("width_mult", 1.0)):
         out |= {name for name in names if name.startswith("aux.")}
     return out
+
+
+def guess(given, shapes):
+    """See ``origins``."""
+    network = named_network(given, NETWORKS, TITLE)
+    numbered = "features.0.0.weight" in shapes  # an ImageNet file of the encoder's authors
+    blocks = _blocks(shapes, numbered)
+    mode = "large" if len(blocks) == 15 else "small"
+    width = _width(mode, [shapes[name][0] for name in blocks])
+    if numbered or "classifier.3.weight" in shapes:
+        classes = shapes["classifier.3.weight"][0]
+        name = network or f"mobilenetv3_{mode}"
+        return {"network": name, "width_mult": width, "num_classes": classes}
+
+    light = "cls.0.weight" not in shapes
+    levels = _tapped(mode, shapes, blocks)
+    if network is None:
+        fused = shapes.has("msf0.") or shapes.has("mlf.")
+        if light:
+            network = "MLMSNetv2"
+        elif fused or shapes["cls.0.weight"][1] != levels[-1]:
+            network = "MLMSNet"
+        else:
+            network = "BaselineNet"
+    shown = {
+        "network": network,
+        "mode": mode,
+        "width_mult": width,
+        "classes": shapes["cls.1.weight" if light else "cls.4.weight"][0],
+    }
+    if network != "BaselineNet":
+        shown["use_msf"], shown["use_mlf"] = shapes.has("msf0."), shapes.has("mlf.")
+        joined = shapes["cls.1.weight" if light else "cls.0.weight"][1]
+        shown["large"] = joined == 2 * sum(levels)
+    return shown
+
+
+def _blocks(shapes, numbered):
+    """The name of the last convolution of every block, in order."""
+    block = r"features\.(\d+)" if numbered else r"layer([1-4]\.\d+)"
+    pattern = re.compile(block + r"\.conv\.(\d+)\.weight$")
+    last = {}
+    for name, shape in shapes.items():
+        match = pattern.match(name)
+        if match and len(shape) == 4:
+            index = int(match.group(2))
+            block = tuple(map(int, match.group(1).split(".")))
+            if index >= last.get(block, (0, ""))[0]:
+                last[block] = (index, name)
+    if len(last) not in (15, 11):
+        raise Absent("layer1.0.conv.0.weight")
+    return [last[block][1] for block in sorted(last)]
+
+
+def _width(mode, channels):
+    """The factor that gives the blocks their numbers of channels."""
+    base = [block[2] for stage in STAGES[mode] for block in stage]
+    usual = (1.0, 0.75, 0.5, 0.25, 0.35, 1.25, 1.5, 2.0)
+    for width in (*usual, *(n / 100 for n in range(10, 401))):
+        if [round_channels(c * width) for c in base] == channels:
+            return width
+    raise Absent("layer4.2.conv.7.weight")
+
+
+def _tapped(mode, shapes, blocks):
+    """Channels of L2, L3 and L4."""
+    ends, total = [], 0
+    for stage in STAGES[mode]:
+        total += len(stage)
+        ends.append(shapes[blocks[total - 1]][0])
+    return ends[1:]

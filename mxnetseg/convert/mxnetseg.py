@@ -5,17 +5,24 @@ Its names are Gluon's structured names: the backbone's parts at the top level, `
 """
 
 import inspect
+import math
 
-from .. import models
+from .. import backbones, models
 from ..backbones.eprnet import EPRNetClassifier
 from ..backbones.vit import PRESETS, VisionTransformer
 from ..errors import UsageError
 from ..registry import unknown
+from .classifiers import matching
+from .shapes import Absent, ask, named_network
+
+TITLE = "MXNetSeg"
+SIGNS = ("head.block.0.weight", "layer1.0.bn1.gamma", "stem.0.weight")
+DATA_OPTIONS = {11: {"classes": "grouped"}}  # CamVid
 
 # Constructor facts that change nothing unless the network's function below takes them: the size of
 # the logits comes from the input here, all norms have the same entries, and the original ignores
 # "aux" and "dilate" where a network has no such choice (PSPNet is always dilated ...).
-_IGNORED = {
+IGNORED = {
     "aux",
     "dilate",
     "network",
@@ -28,6 +35,8 @@ _IGNORED = {
     "pretrained_base",
     "nclass",
 }
+
+_CLASSES = 7919  # stands for a number of classes that is not known yet
 
 
 def _stride(dilate):
@@ -104,7 +113,7 @@ def _renamed(name, **defaults):
     return translate
 
 
-NETWORKS = {
+SEGMENTATION = {
     "FCNResNet": _fcn_resnet,
     "FCNMobileNet": _fcn_mobilenet,
     "BiSeNetR": _renamed("bisenet", backbone="resnet18", aux=True),
@@ -131,6 +140,8 @@ NETWORKS = {
     "EPRNet": _eprnet,
     "SETR": _setr,
 }
+_BACKBONES = r"(resnet\d+|resnest\d+|densenet\d+|mobilenet_v2_\w+|xception\d+|vit\w*)?"
+HOMES = {translate()[0]: _BACKBONES for translate in SEGMENTATION.values()}
 
 
 def _eprnet_cls(
@@ -196,21 +207,22 @@ CLASSIFIERS = {
     "EPRNetCls": _eprnet_cls,
     "VisionTransformer": _vision_transformer,
 }
+NETWORKS = {**SEGMENTATION, **CLASSIFIERS}
 
 
 def create(build):
-    """Our network for the constructor facts of one of ``NETWORKS`` or ``CLASSIFIERS``."""
+    """Our network for the constructor facts of one of ``NETWORKS``."""
     network = build.get("network")
-    translate = NETWORKS.get(network) or CLASSIFIERS.get(network)
-    if translate is None:
-        raise unknown("network of MXNetSeg", network, [*NETWORKS, *CLASSIFIERS])
-    if network in NETWORKS and "nclass" not in build:
+    if network not in NETWORKS:
+        raise unknown("network of MXNetSeg", network, NETWORKS)
+    if network in SEGMENTATION and "nclass" not in build:
         raise UsageError("The build options lack 'nclass', the number of classes.")
+    translate = NETWORKS[network]
     known = inspect.signature(translate).parameters
-    options = {k: v for k, v in build.items() if k in known or k not in _IGNORED}
+    options = {k: v for k, v in build.items() if k in known or k not in IGNORED}
     for option in options:
         if option not in known:
-            raise unknown(f"build option of {network}", option, {*known, *_IGNORED})
+            raise unknown(f"build option of {network}", option, {*known, *IGNORED})
     if network in CLASSIFIERS:
         return translate(**options)
     name, ours = translate(**options)
@@ -232,3 +244,154 @@ def original_names(net, build):
 def unused(build, names):
     """MXNetSeg's checkpoints hold nothing that its networks do not use."""
     return set()
+
+
+def guess(given, shapes):
+    """See ``origins``."""
+    network = named_network(given, NETWORKS, TITLE)
+    if "cls_token" in shapes:
+        return {"network": "VisionTransformer", **_guess_vit(given, shapes)}
+    if "linear.weight" in shapes:
+        shown = {"classes": shapes["linear.weight"][0], **_eprnet_options(shapes)}
+        widths = [shapes["conv.weight"][0], *(_width_of_stage(shapes, k) for k in (1, 2, 3))]
+        return {"network": "EPRNetCls", **shown, "widths": widths}
+    if "patch_embed.linear.weight" in shapes:
+        return {"network": "SETR", **_guess_setr(given, shapes)}
+    if "conv.weight" in shapes and network in (None, "EPRNet"):
+        shown = {"network": "EPRNet", **_eprnet_options(shapes)}
+        return {**shown, "nclass": _fitting("EPRNet", {**shown, **given}, shapes) or 19}
+    backbone = given.get("backbone") or _backbone(shapes)
+    auxes = (True, False) if any("aux" in name for name in shapes) else (False, True)
+    for name in [network] if network else _networks_on(backbone):
+        known = inspect.signature(NETWORKS[name]).parameters
+        for aux in auxes if "aux" in known and "aux" not in given else (None,):
+            trial = {"backbone": backbone, **({} if aux is None else {"aux": aux})}
+            classes = _fitting(name, {**trial, **given}, shapes)
+            if classes is not None:
+                return {"network": name, "nclass": classes, **trial}
+    if network and backbone:  # from_original says what does not fit
+        return {"network": network, "backbone": backbone, "nclass": given.get("nclass", 19)}
+    raise Absent("conv1.weight")
+
+
+def _networks_on(backbone):
+    """The networks that a file with ``backbone`` may be of.
+
+    Their entries tell all apart but three pairs: there the original has a class of its own for one
+    family of backbones.
+    """
+    own = {"FCNMobileNet": "mobilenet", "BiSeNetX": "xception", "DeepLabv3PlusX": "xception"}
+    others = {"FCNResNet": "mobilenet", "BiSeNetR": "xception", "DeepLabv3PlusR": "xception"}
+    for name in SEGMENTATION if backbone else ():
+        if name in ("EPRNet", "SETR") or backbone.startswith(others.get(name, "-")):
+            continue
+        if backbone.startswith(own.get(name, "")):
+            yield name
+
+
+def _fitting(network, build, shapes):
+    """The number of classes with which ``build`` has just these entries, or None."""
+    build = {**build, "network": network, "nclass": build.get("nclass", _CLASSES)}
+    try:
+        net = create(build)
+    except UsageError:  # the backbone does not go with the network
+        return None
+    names = original_names(net, build)
+    wanted = {names[k]: p.shape for k, p in net._collect_params_with_prefix().items()}
+    if set(wanted) != set(shapes):
+        return None
+    classes = {build["nclass"]} - {_CLASSES}
+    for name, shape in wanted.items():
+        theirs = shapes[name]
+        if len(shape) != len(theirs):
+            return None
+        for ours, other in zip(shape, theirs):
+            if ours == _CLASSES:
+                classes.add(other)
+            elif ours != other:
+                return None
+    return classes.pop() if len(classes) == 1 else None
+
+
+def _backbone(shapes):
+    """The name of MXNetSeg's backbone whose entries are among ``shapes``."""
+    if "layer1.0.conv2.conv.weight" in shapes:
+        family = "resnest"
+    elif "stem.0.weight" in shapes:
+        family = "densenet"
+    elif "layer1.3.out.0.weight" in shapes:
+        family = "mobilenet_v2"
+    elif shapes.has("midflow."):
+        family = "xception65"
+    elif "layer1.0.bn1.gamma" in shapes:
+        family = "resnet"
+    else:
+        family = "xception39"
+    return matching(family, shapes)[0]
+
+
+def _eprnet_options(shapes):
+    return {
+        "light": not shapes.has("layer1.0.pyramid.proj") and _is_light(shapes),
+        "activation": "prelu" if any(n.endswith(".alpha") for n in shapes) else "relu",
+    }
+
+
+def _is_light(shapes):
+    """Whether the entries are those of the light trunk."""
+    own = backbones.create("eprnet_light")._collect_params_with_prefix()
+    heavy = backbones.create("eprnet")._collect_params_with_prefix()
+    only_heavy = {k for k in heavy if k not in own and not k.endswith("alpha")}
+    return not any(k in shapes for k in only_heavy)
+
+
+def _width_of_stage(shapes, stage):
+    names = [n for n in shapes if n.startswith(f"layer{stage}.0.") and n.endswith("gamma")]
+    return max(shapes[n][0] for n in names)
+
+
+def _shown_vit_sizes(given, shapes, option):
+    """Sizes of a ViT, or the name of the preset that has them."""
+    sizes = {
+        "patch_size": shapes["patch_embed.linear.weight"][-1],
+        "depth": shapes.count("blocks."),
+        "embed_dim": shapes["patch_embed.linear.weight"][0],
+        "hidden_size": shapes["blocks.0.mlp.fc1.weight"][0],
+    }
+    for name, preset in PRESETS.items():
+        if all(preset[k] == v for k, v in sizes.items()):
+            return {option: name}, sizes["patch_size"]
+    divisors = [n for n in range(1, 65) if sizes["embed_dim"] % n == 0]
+    if "heads" not in given and "heads" not in (given.get("encoder") or {}):
+        if option == "constructor":
+            raise ask("heads", "it divides embed_dim", divisors)
+        raise ask("encoder", "heads divides embed_dim", [{"heads": n} for n in divisors])
+    return sizes, sizes["patch_size"]
+
+
+def _guess_vit(given, shapes):
+    shown, patch = _shown_vit_sizes(given, shapes, "constructor")
+    side = math.isqrt(shapes["pos_embed"][1] - 1)
+    shown["img_size"] = side * patch
+    shown["classes"] = shapes["head.1.weight"][0]
+    shown["qkv_bias"] = "blocks.0.att.att_qkv.bias" in shapes
+    return shown
+
+
+def _guess_setr(given, shapes):
+    sizes, patch = _shown_vit_sizes(given, shapes, "backbone")
+    shown = {"crop_size": math.isqrt(shapes["pos_embed"][1]) * patch}
+    if "backbone" in sizes:
+        shown.update(sizes)
+    else:
+        encoder = given.get("encoder") or {}
+        shown["backbone"] = None
+        shown["encoder"] = {**sizes, **encoder}
+    decoders = ("naive", "pup", "mla")
+    for decoder in [given["decoder"]] if "decoder" in given else decoders:
+        for aux in [given["aux"]] if "aux" in given else (True, False):
+            trial = {**shown, "decoder": decoder, "aux": aux}
+            classes = _fitting("SETR", {**given, **trial}, shapes)
+            if classes is not None:
+                return {**trial, "nclass": classes}
+    raise Absent("head.conv0.weight")

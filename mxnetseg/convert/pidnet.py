@@ -9,6 +9,11 @@ from ..models.pidnet import VARIANTS
 from ..registry import unknown
 from . import pytorch
 
+TITLE = "PIDNet"
+SIGNS = ("pag3.f_x.0.weight",)
+HOMES = {"pidnet": ""}
+DATA_OPTIONS = {11: {"classes": "leading", "order": "sanet"}}  # CamVid: as SANet
+
 
 def _pidnet(
     num_classes=19,
@@ -37,9 +42,12 @@ def _pidnet(
     )
 
 
+NETWORKS = {"PIDNet": _pidnet}
+
+
 def create(build):
     """Our PIDNet for the constructor facts of the original's."""
-    return pytorch.create("PIDNet", {"PIDNet": _pidnet}, {"network": "PIDNet", **build})
+    return pytorch.create(TITLE, NETWORKS, {"network": "PIDNet", **build})
 
 
 def original_names(net, build):
@@ -50,3 +58,21 @@ def original_names(net, build):
 def unused(build, names):
     """The counters and the class weights of the wrapper's loss."""
     return pytorch.counters(names) | {"sem_loss.criterion.weight"}
+
+
+def guess(given, shapes):
+    """See ``origins``."""
+    shapes["pag3.f_x.0.weight"]
+    m, n = shapes.count("layer1."), shapes.count("layer3.")
+    planes = shapes["conv1.0.weight"][0]
+    fits = [k for k, v in VARIANTS.items() if v[0][0] == m and v[1] == planes]
+    return {
+        "num_classes": shapes["final_layer.conv2.weight"][0],
+        "variant": (fits or ["S" if m == 2 else "L"])[0].lower(),
+        "m": m,
+        "n": n,
+        "planes": planes,
+        "ppm_planes": shapes["spp.scale0.2.weight"][0],
+        "head_planes": shapes["final_layer.conv1.weight"][0],
+        "augment": shapes.has("seghead_p."),
+    }

@@ -4,6 +4,11 @@ from .. import models
 from ..registry import unknown
 from . import pytorch
 
+TITLE = "PMSDSEN"
+SIGNS = ("Stem_Conv.0.weight",)
+HOMES = {"pmsdsen": ""}
+DATA_OPTIONS = {11: {"classes": "leading", "order": "sanet"}}  # CamVid: as SANet
+
 # the original's names of activations -> ours
 ACTIVATIONS = {
     "relu": "relu",
@@ -22,9 +27,12 @@ def _pmsdsen(cls=19, act_name="gelu"):
     return models.create("pmsdsen", cls, initialize=False, act=ACTIVATIONS[act_name])
 
 
+NETWORKS = {"pmsdsen": _pmsdsen}
+
+
 def create(build):
     """Our PMSDSEN for the constructor facts of the original's."""
-    return pytorch.create("PMSDSEN", {"pmsdsen": _pmsdsen}, {"network": "pmsdsen", **build})
+    return pytorch.create(TITLE, NETWORKS, {"network": "pmsdsen", **build})
 
 
 def original_names(net, build):
@@ -60,3 +68,11 @@ def slopes_by_place(standard, state):
 def unused(build, names):
     """Nothing but the counters."""
     return pytorch.counters(names)
+
+
+def guess(given, shapes):
+    """See ``origins``."""
+    shown = {"cls": shapes["seg_head_x2.3.weight"][0]}
+    if "Stem_Conv.2.weight" in shapes:
+        shown["act_name"] = "prelu"
+    return shown

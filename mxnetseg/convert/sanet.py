@@ -7,7 +7,13 @@ Published segmentation files are the state of its training wrapper: ``model.`` b
 import re
 
 from .. import models
+from ..models.sanet import VARIANTS
 from . import pytorch
+
+TITLE = "SANet"
+SIGNS = ("stom.0.weight",)
+HOMES = {"sanet": ""}
+DATA_OPTIONS = {11: {"classes": "leading", "order": "sanet"}}  # CamVid
 
 # Never called in the original, but saved: left over from PIDNet, and the ImageNet classifier.
 _DEAD = re.compile(
@@ -38,9 +44,12 @@ def _sanet(
     )
 
 
+NETWORKS = {"SANet": _sanet}
+
+
 def create(build):
     """Our SANet for the constructor facts of the original's."""
-    return pytorch.create("SANet-main", {"SANet": _sanet}, {"network": "SANet", **build})
+    return pytorch.create(TITLE, NETWORKS, {"network": "SANet", **build})
 
 
 def original_names(net, build):
@@ -51,3 +60,21 @@ def original_names(net, build):
 def unused(build, names):
     """The counters, the parts that are never called, and the weights of the loss."""
     return pytorch.counters(names) | {n for n in names if _DEAD.match(n)}
+
+
+def guess(given, shapes):
+    """See ``origins``."""
+    depths = [shapes.count(f"layer{k}.") for k in (1, 2, 4, 5)]
+    if shapes.count("dp1.conv.") == 5:
+        variant = "L"
+    else:
+        variant = "M" if depths == list(VARIANTS["M"][0]) else "S"
+    return {
+        "num_classes": shapes["final_layer.conv2.weight"][0],
+        "variant": variant,
+        "layers": depths,
+        "planes": shapes["stom.0.weight"][0],
+        "spp_planes": shapes["spp.scale0.2.weight"][0],
+        "head_planes": shapes["final_layer.conv1.weight"][0],
+        "augment": shapes.has("seghead_extra."),
+    }

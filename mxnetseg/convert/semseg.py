@@ -1,11 +1,18 @@
 """Checkpoints of hszhao/semseg: PSPNet, PSANet, and the ResNets with their ImageNet tail."""
 
+import math
 import re
 
 from .. import models
 from ..backbones.resnet_semseg import SemsegResNetClassifier
 from ..errors import UsageError
 from . import pytorch
+from .shapes import Absent, ask, named_network
+
+TITLE = "semseg"
+SIGNS = ("layer0.6.weight", "conv3.weight")
+HOMES = {"pspnet_semseg": r"resnet\d+_semseg", "psanet": r"resnet\d+_semseg"}
+DATA_OPTIONS = {11: {"classes": "grouped", "order": "semseg"}}  # CamVid
 
 _MODES = ("collect", "distribute", "both")
 # the stem's parts in a segmentation network -> in an ImageNet file
@@ -112,7 +119,7 @@ NETWORKS = {
 
 def create(build):
     """Our network for the constructor facts of one of ``NETWORKS``."""
-    return pytorch.create("semseg", NETWORKS, build)
+    return pytorch.create(TITLE, NETWORKS, build)
 
 
 def original_names(net, build):
@@ -127,3 +134,47 @@ def original_names(net, build):
 def unused(build, names):
     """The counters of the norms, no more."""
     return pytorch.counters(names)
+
+
+def guess(given, shapes):
+    """See ``origins``."""
+    layers = {6: 50, 23: 101, 36: 152}.get(shapes.count("layer3."))
+    if layers is None:
+        raise Absent("layer3.5.conv1.weight")
+    network = named_network(given, NETWORKS, TITLE)
+    if network is None:
+        attention, tail = shapes.has("psa."), "fc.weight" in shapes and "conv3.weight" in shapes
+        network = "PSANet" if attention else f"resnet{layers}" if tail else "PSPNet"
+    if network.startswith("resnet"):
+        return {"network": network, "num_classes": shapes["fc.weight"][0]}
+    shapes["layer0.6.weight"]
+    shown = {"network": network, "layers": layers, "classes": shapes["cls.4.weight"][0]}
+    if network == "PSPNet":
+        shown["use_ppm"] = shapes.has("ppm.")
+        bins = shapes.count("ppm.features.")
+        if shown["use_ppm"] and bins != 4 and "bins" not in given:
+            raise ask("bins", f"{bins} sizes of pyramid grids", ["[1, 2, 3, 6] has 4"])
+        return shown
+    shown["use_psa"] = shapes.has("psa.")
+    if shown["use_psa"]:
+        if shapes.has("psa.reduce_p."):
+            shown["psa_type"] = 2
+        elif "psa_type" not in given:
+            raise ask("psa_type", "both have the same shapes", ["0 (collect)", "1 (distribute)"])
+        shown.update(_mask(given, shapes["psa.attention.3.weight"][0]))
+    return shown
+
+
+def _mask(given, cells):
+    """The sides of PSANet's mask: the file knows their product; published masks are square."""
+    if "mask_h" in given and "mask_w" in given:
+        return {}
+    for one, other in (("mask_h", "mask_w"), ("mask_w", "mask_h")):
+        if one in given:
+            return {other: cells // given[one]}
+    side = math.isqrt(cells)
+    if side * side == cells:
+        return {"mask_h": side, "mask_w": side}
+    pairs = [(a, cells // a) for a in range(3, side + 1) if cells % a == 0]
+    pairs += [(b, a) for a, b in pairs]
+    raise ask("mask_h", f"times mask_w it is {cells}", [f"{a} (x {b})" for a, b in pairs])

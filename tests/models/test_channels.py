@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mxnetseg import models
-from mxnetseg.backbones import pretrained
 from mxnetseg.backbones.channels import fit_channels
+from mxnetseg.convert import pretrained
 from mxnetseg.errors import UsageError
 from mxnetseg.models.channels import image_weights
 

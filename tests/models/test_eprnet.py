@@ -6,8 +6,8 @@ import pytest
 from mxnet import autograd
 
 from mxnetseg import convert, models
-from mxnetseg.backbones import pretrained
 from mxnetseg.backbones.eprnet import EPRNetClassifier, PyramidBlock
+from mxnetseg.convert import pretrained
 from mxnetseg.errors import UsageError
 from tests.gradients import check_gradients
 

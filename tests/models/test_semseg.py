@@ -7,8 +7,8 @@ from mxnet import autograd
 from mxnet.gluon import nn
 
 from mxnetseg import backbones, convert, models
-from mxnetseg.backbones import pretrained
 from mxnetseg.backbones.resnet_semseg import SemsegResNetClassifier
+from mxnetseg.convert import pretrained
 from mxnetseg.errors import UsageError
 from mxnetseg.models.psanet import PointwiseAttention, full_mask, spread
 

@@ -6,8 +6,8 @@ import pytest
 from mxnet import autograd
 
 from mxnetseg import backbones, convert, models
-from mxnetseg.backbones import pretrained
 from mxnetseg.backbones.vit import Block, VisionTransformer
+from mxnetseg.convert import pretrained
 from mxnetseg.errors import UsageError
 
 SIZES = dict(patch_size=8, depth=4, embed_dim=16, hidden_size=24, heads=2)

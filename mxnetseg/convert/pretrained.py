@@ -2,20 +2,11 @@
 
 import mxnet as mx
 
-from ..errors import MXNetSegError, UsageError
-from ..runtime import without_torch
-from . import layouts
-from .base import Backbone
-from .channels import fit_channels
+from ..backbones import Backbone
+from ..backbones.channels import fit_channels
+from ..errors import UsageError
+from . import classifiers, gluoncv
 
-# MXNetSeg's names of GluonCV's models, where they differ
-_GLUONCV = {
-    "resnet18": "resnet18_v1b",
-    "resnet34": "resnet34_v1b",
-    "resnet50": "resnet50_v1s",
-    "resnet101": "resnet101_v1s",
-    "resnet152": "resnet152_v1s",
-}
 _KEY = "model.backbone_weights"
 
 
@@ -42,7 +33,7 @@ def load(net, source):
             f"GluonCV has no ImageNet weights for {type(net).__name__}: give {_KEY} a file."
         )
     else:
-        path = _download(backbone.name)
+        path = gluoncv.download(backbone.name)
     entries = _read(path)
     if backbone is None:
         _load_fitting(net, entries, path)
@@ -66,7 +57,7 @@ def _read(path):
 def _load_all(backbone, entries, path):
     name = backbone.name or type(backbone).__name__
     if any(key.startswith("features.") for key in entries):
-        _, found = layouts.identify("gluoncv", {k: v.shape for k, v in entries.items()})
+        _, found = classifiers.identify("gluoncv", {k: v.shape for k, v in entries.items()})
         entries = {ours: entries[theirs] for ours, theirs in found.items()}
     parameters = backbone._collect_params_with_prefix()
     entries = _fitted(backbone.adapted(entries), parameters)
@@ -106,26 +97,3 @@ def _strip(key):
         if key.startswith(prefix):
             key = key[len(prefix) :]
     return key
-
-
-def _download(name):
-    try:
-        with without_torch():
-            from gluoncv.model_zoo.model_store import get_model_file
-    except ImportError:
-        raise UsageError(
-            "backbone_weights: imagenet needs GluonCV: pip install gluoncv==0.10.5.post0. Or give "
-            "the path of a file."
-        ) from None
-    except RuntimeError:
-        raise UsageError(
-            "backbone_weights: imagenet needs GluonCV, which does not work beside PyTorch 2. Give "
-            "the path of a file, for example one made by `mxnetseg convert --from timm`."
-        ) from None
-    try:
-        return get_model_file(_GLUONCV.get(name, name))
-    except Exception as error:  # GluonCV raises whatever its download meets
-        raise MXNetSegError(
-            f"GluonCV's ImageNet weights for '{name}' cannot be downloaded "
-            f"({str(error).splitlines()[0][:80]}). Give model.backbone_weights the path of a file."
-        ) from None

@@ -1,13 +1,9 @@
 """Files of other people's weights: reading what is there, writing what others read.
 
-A file's kind is seen from its content, not from its name. Nothing in a file is ever executed:
-PyTorch's files are pickles, which are read with ``weights_only=True`` or not at all.
+A file's kind is seen from its content, not from its name. Nothing in a file is ever executed.
 """
 
-import contextlib
 import hashlib
-import os
-import pickle
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -19,6 +15,8 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import MXNetSegError, UsageError
+from ..files import replacing
+from . import torchfile
 
 KEYS = ("state_dict", "model", "model_state_dict")
 """Where a training snapshot keeps the weights."""
@@ -27,7 +25,6 @@ ENDINGS = (".safetensors", ".npz", ".pth", ".pt")
 """What :func:`write` can make."""
 
 _MXNET = struct.pack("<Q", 0x112)
-_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # PyTorch before 1.6, as a pickle
 
 
 @dataclass
@@ -66,9 +63,7 @@ def read(path):
     for name, value in content.items():
         array = _array(value)
         if array is None:
-            raise MXNetSegError(
-                f"{path} is no mapping from names to arrays: '{name}' is a {type(value).__name__}."
-            )
+            raise _no_mapping(path, value, f": '{name}' is")
         state[str(name)] = array
     if not state:
         raise MXNetSegError(f"{path} holds no weights.")
@@ -90,25 +85,19 @@ def write(path, arrays, key=None):
     if ending not in ENDINGS:
         raise UsageError(f"{path} must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
     arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as aside:
         if ending == ".safetensors":
             _safetensors().numpy.save_file(arrays, str(aside))
         elif ending == ".npz":
             with open(aside, "wb") as file:
                 np.savez(file, **arrays)
         else:
-            torch = _torch(path)
+            torch = _torch()
             tensors = {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
-            torch.save({key: tensors} if key else tensors, str(aside))
-        os.replace(aside, path)
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or "is the disk full or the folder read-only?"
-        raise MXNetSegError(f"{path} cannot be written: {reason}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
+            try:
+                torch.save({key: tensors} if key else tensors, str(aside))
+            except RuntimeError:
+                raise OSError("is the disk full or the folder read-only?") from None
 
 
 def _kind(path):
@@ -127,7 +116,7 @@ def _kind(path):
         if names and all(name.endswith(".npy") for name in names):
             return "npz"
         raise UsageError(f"{path} is a zip archive, but neither of PyTorch nor of NumPy.")
-    if head.startswith(_LEGACY_TORCH):
+    if head.startswith(torchfile.LEGACY):
         return "torch"
     if head[:1] == b"\x80":
         raise MXNetSegError(
@@ -192,42 +181,13 @@ def _safetensors():
     return safetensors
 
 
-def _read_torch(path):
-    torch = _torch(path)
-    allow = getattr(torch.serialization, "safe_globals", None)
-    try:
-        with allow(_numbers()) if allow else contextlib.nullcontext():
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except TypeError:
-        raise UsageError(
-            "This PyTorch is too old to read files safely: pip install -U torch"
-        ) from None
-    except pickle.UnpicklingError as error:
-        named = [word for word in str(error).replace("`", " ").split() if "." in word.strip(".")]
-        example = next((w for w in named if "GLOBAL" in str(error) and "torch." not in w), None)
-        raise MXNetSegError(
-            f"{path} holds more than arrays{f' ({example})' if example else ''} and might run code "
-            "when it is read; it was not. Save the network's state_dict() alone."
-        ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, struct.error):
-        raise _truncated(path) from None
-
-
-def _numbers():
-    """NumPy's numbers, as which some snapshots keep their scores: nothing in them can run."""
-    scalar = np.core.multiarray.scalar
-    types = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64")]
-    # NumPy 2 calls it otherwise than NumPy 1
-    named = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    return [np.dtype, *named, *types]
-
-
-def _torch(path):
+def _torch():
     try:
         import torch
     except ImportError:
         raise UsageError(
-            f"{path} is a PyTorch file, which needs PyTorch: pip install torch"
+            "Writing PyTorch files needs PyTorch: pip install torch. Or let the name end in "
+            ".safetensors or .npz."
         ) from None
     return torch
 
@@ -236,7 +196,7 @@ _READERS = {
     "mxnet": _read_mxnet,
     "npz": _read_npz,
     "safetensors": _read_safetensors,
-    "torch": _read_torch,
+    "torch": torchfile.read,
 }
 
 
@@ -248,16 +208,19 @@ def _unwrapped(content, path):
         if key is None:
             return content, found
         content, found = content[key], key
-    raise MXNetSegError(f"{path} is no mapping from names to arrays.")
+    raise _no_mapping(path, content, ", but")
+
+
+def _no_mapping(path, value, what):
+    kind = getattr(value, "origin", type(value).__name__)  # of a torchfile.Foreign
+    return MXNetSegError(
+        f"{path} is no mapping from names to arrays{what} a {kind}. Save the network's "
+        "state_dict() alone."
+    )
 
 
 def _array(value):
     """A NumPy array, or None."""
     if isinstance(value, mx.nd.NDArray):
         return value.asnumpy()
-    if isinstance(value, (np.ndarray, np.generic)):
-        return np.asarray(value)
-    if hasattr(value, "detach"):
-        value = value.detach()
-        return (value.float() if value.is_floating_point() else value).numpy()
-    return None
+    return np.asarray(value) if isinstance(value, (np.ndarray, np.generic)) else None

@@ -17,7 +17,7 @@ def arguments(parser):
     parser.add_argument(
         "--from", dest="source", metavar="ORIGIN",
         help="mxnetseg, semseg, sanet, pidnet, mlmsnet, pmsdsen; ImageNet weights: torchvision, "
-        "timm, gluoncv",
+        "timm, gluoncv, tonylins",
     )  # fmt: skip
     parser.add_argument("--to", dest="target", metavar="ORIGIN", help="in that code base's names")
     parser.add_argument(

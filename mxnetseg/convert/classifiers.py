@@ -28,7 +28,9 @@ def identify(system, shapes):
     origin = origins.get(system, origins.CLASSIFIERS)
     try:
         family, found = origin.backbone(shapes) or (None, {})
-    except (KeyError, IndexError):  # parts that such networks do not have
+    except UsageError:  # with a reason
+        raise
+    except (KeyError, IndexError, ValueError):  # parts that such networks do not have
         family, found = None, {}
     if family is None:
         raise UsageError(

@@ -8,6 +8,7 @@ from ..runtime import without_torch
 from .torchvision import check_resnet
 
 TITLE = "GluonCV"
+# its ResNets and Xceptions have the names of MXNetSeg, which took them from here
 SIGNS = ("features.4.0.1.0.gamma", "features.3.out.0.weight")
 KNOWN = "resnet*_v1b (18, 34), resnet*_v1s, resnest*, densenet*, mobilenet_v2_*, xception65"
 

@@ -16,7 +16,15 @@ from .classifiers import matching
 from .shapes import Absent, ask, named_network
 
 TITLE = "MXNetSeg"
-SIGNS = ("head.block.0.weight", "layer1.0.bn1.gamma", "stem.0.weight")
+SIGNS = (
+    "layer1.0.bn1.gamma",  # ResNet, ResNeSt
+    "stem.0.weight",  # DenseNet
+    "layer1.3.out.0.weight",  # MobileNetV2
+    "block1.skipbn.gamma",  # Xception-65
+    "conv.bn.gamma",  # Xception-39
+    "bn.gamma",  # EPRNet
+    "blocks.0.norm1.gamma",  # ViT
+)
 DATA_OPTIONS = {11: {"classes": "grouped"}}  # CamVid
 
 # Constructor facts that change nothing unless the network's function below takes them: the size of

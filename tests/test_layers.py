@@ -11,8 +11,8 @@ PACKAGE = Path(mxnetseg.__file__).parent
 LAYERS = (
     ("__main__", "train", "eval", "predict"),
     ("cli",),
-    ("training", "analysis", "deploy", "convert", "build"),
-    ("inference",),
+    ("training", "analysis", "deploy", "build"),
+    ("convert", "inference"),
     ("checkpoint", "losses", "metrics"),
     ("data", "models"),
     ("backbones", "nn"),
@@ -22,7 +22,8 @@ LAYERS = (
 )
 LEVEL = {room: len(LAYERS) - k for k, layer in enumerate(LAYERS) for room in layer}
 APART = {  # in one layer or below, but strangers all the same
-    "inference": ("losses",),
+    "convert": ("inference", "losses", "metrics"),
+    "inference": ("convert", "losses"),
     "data": ("models", "checkpoint"),
     "nn": ("backbones",),
     "models": ("data",),

@@ -10,7 +10,6 @@ A backend is what an evaluation needs of a network:
 The evaluator and the predictor are given one; they neither build it nor know what is behind.
 """
 
-import json
 import threading
 
 import mxnet as mx
@@ -19,6 +18,7 @@ from mxnet import gluon
 
 from .. import runtime
 from ..errors import UsageError
+from ..graph import read as read_graph
 from ..nn import Normalize
 
 FUSED_TOLERANCE = 1e-4  # of the logits' standard deviation; right ones differ by 1e-5
@@ -174,12 +174,10 @@ class MXNetBackend:
 
 def _pointwise_convolutions(symbol):
     """The 1 x 1 convolutions of a graph as one symbol with an output for each, or None."""
-    names = {
-        node["name"] + "_output"
-        for node in json.loads(symbol.tojson())["nodes"]
-        if node["op"] == "Convolution" and node["attrs"]["kernel"] == "(1, 1)"
-    }
     internals = symbol.get_internals()
-    # by position, because a layer that runs twice has two outputs of one name
-    found = [internals[i] for i, name in enumerate(internals.list_outputs()) if name in names]
+    found = [
+        internals[node.first]
+        for node in read_graph(symbol).nodes
+        if node.op == "Convolution" and node.attrs["kernel"] == (1, 1)
+    ]
     return mx.sym.Group(found) if found else None

@@ -1,9 +1,8 @@
 """Other images than RGB: the convolutions that see the image take more or fewer channels."""
 
-import json
-
 import mxnet as mx
 
+from .. import graph
 from ..errors import UsageError
 
 
@@ -13,17 +12,16 @@ def image_weights(net):
     They are found in the network's graph, so that no network has to say where they are: some look
     at the image more than once, or at the image beside feature maps.
     """
-    outputs = net(mx.sym.var("image"))
-    nodes = json.loads(mx.sym.Group(list(outputs)).tojson())["nodes"]
+    network = graph.read(mx.sym.Group(list(net(mx.sym.var("image")))))
     parameters = net.collect_params()
     found, pixels = {}, []  # pixels: whether a node's output holds pixels
-    for node in nodes:
-        sources = [source for source, *_ in node["inputs"]]
-        mixes = node["op"] in ("Convolution", "FullyConnected")
-        if mixes and pixels[sources[0]]:
-            name = nodes[sources[1]]["name"]
+    for node in network.nodes:
+        mixes = node.op in ("Convolution", "FullyConnected")
+        if mixes and pixels[node.inputs[0].node]:
+            name = network.parameters(node)[0].name
             found[name] = parameters[name]
-        pixels.append(node["name"] == "image" or not mixes and any(pixels[s] for s in sources))
+        passes = not mixes and any(pixels[source.node] for source in node.inputs)
+        pixels.append(node.name == "image" or passes)
     return list(found.values())
 
 

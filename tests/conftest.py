@@ -1,11 +1,8 @@
 """What all tests share."""
 
-import os
 from pathlib import Path
 
 import pytest
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests of several CPU contexts need it
 
 import mxnetseg  # noqa: F401  before any test imports mxnet: it prepares the process
 

@@ -7,12 +7,13 @@ import sys
 import mxnet as mx
 import pytest
 
-from mxnetseg import runtime
+from mxnetseg import doctor, runtime
 from mxnetseg.errors import UsageError
 
 
 def test_contexts():
-    assert runtime.contexts() == [mx.cpu()]
+    usable = runtime.num_gpus() > 0 and runtime.card_problem(0) is None
+    assert runtime.contexts() == [mx.gpu(0) if usable else mx.cpu()]
     assert runtime.contexts(["cpu"]) == [mx.cpu(0)]
     assert runtime.contexts(["cpu", "cpu"]) == [mx.cpu(0), mx.cpu(1)]
     with pytest.raises(UsageError, match="no device"):
@@ -75,6 +76,55 @@ def test_a_missing_mxnet_names_the_remedy(monkeypatch):
     assert finder.find_spec("another") is None
 
 
+# Products of the size at which MXNet's OpenBLAS takes several threads, on two contexts at once.
+PRODUCTS = """
+import time, mxnetseg.runtime, mxnet as mx
+contexts = {}
+arrays = [mx.nd.ones((300, 300), ctx=c) for c in contexts]
+begin = time.time()
+while time.time() - begin < 2:
+    products = [mx.nd.dot(a, a) for _ in range(20) for a in arrays]
+    mx.nd.waitall()
+print("done")
+"""
+
+
+@pytest.mark.parametrize(
+    "contexts, environment",
+    [
+        ("mxnetseg.runtime.contexts(['cpu', 'cpu', 'cpu'])", {}),
+        ("[mx.cpu(0), mx.cpu(1)]", {}),
+        ("[mx.cpu(0)]", {"MXNET_CPU_WORKER_NTHREADS": "2"}),
+    ],
+)
+def test_products_on_several_threads_of_the_engine_come_to_an_end(contexts, environment):
+    env = {**os.environ, "OMP_NUM_THREADS": "2", **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", PRODUCTS.replace("{}", contexts)], env=env, timeout=100,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == "done\n", done.stderr
+
+
+def test_matrix_products_use_what_the_processor_has():
+    if not {"avx2", "fma"} <= runtime._processor_flags():
+        pytest.skip("this processor has no AVX2, or does not say so")
+    code = (
+        "import mxnetseg, mxnet, ctypes, os\n"
+        "name = mxnet.base._LIB.openblas_get_corename\n"
+        "name.restype = ctypes.c_char_p\n"
+        "print(name().decode(), os.environ.get('OPENBLAS_CORETYPE'))"
+    )
+    env = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
+    assert _output(code, env).split() == ["Haswell", "None"]
+    assert _output(code, {**env, "OPENBLAS_CORETYPE": "Zen"}).split() == ["Zen", "Zen"]
+
+
+def _output(code, env):
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=env, capture_output=True, text=True).stdout
+
+
 def test_doctor():
-    lines, ok = runtime.doctor()
+    lines, ok = doctor.describe()
     assert ok and any(line.startswith("mxnet") for line in lines)

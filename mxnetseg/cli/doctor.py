@@ -11,8 +11,8 @@ def arguments(parser):
 
 
 def run(args):
-    from .. import runtime
+    from .. import doctor
 
-    lines, ok = runtime.doctor()
+    lines, ok = doctor.describe()
     print("\n".join(lines))
     return 0 if ok else 1

@@ -9,7 +9,6 @@ import importlib
 import os
 import sys
 
-from .. import runtime
 from ..errors import MXNetSegError
 from ..registry import unknown
 from ..version import __version__
@@ -42,7 +41,6 @@ def main(argv=None):
         if args.verb is None:
             parser.print_help()
             return 2
-        runtime.share_cores(getattr(args, "ctx", None))
         return args.run(args) or 0
     except MXNetSegError as error:
         if debug:

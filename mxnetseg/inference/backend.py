@@ -56,7 +56,7 @@ class MXNetBackend:
         self.net = net
         self.num_classes, self.align_corners = net.num_classes, net.align_corners
         self.contexts = list(contexts)
-        runtime.check_threads(self.contexts)
+        runtime.share_cores(self.contexts)
         self.devices = len(self.contexts)
         self.normalize = Normalize(mean, std)
         self.normalize.initialize(ctx=self.contexts)

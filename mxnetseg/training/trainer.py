@@ -45,7 +45,7 @@ def train(experiment, contexts, out, resume=None):
         MXNetSegError: broken data, a loss that is not finite, a folder that cannot be written.
     """
     out = Path(out)
-    runtime.check_threads(contexts)
+    runtime.share_cores(contexts)
     with folder.held(out):
         return _train(experiment, contexts, out, resume)
 

@@ -11,7 +11,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from mxnetseg import build, checkpoint, cli, config, runtime
+from mxnetseg import build, checkpoint, cli, config
 from mxnetseg.errors import MXNetSegError, UsageError
 from mxnetseg.inference.backend import MXNetBackend
 from mxnetseg.inference.evaluator import evaluate
@@ -279,17 +279,3 @@ def test_a_disk_that_is_full_when_the_checkpoint_is_written(tmp_path):
     assert done.returncode == 1 and "cannot be written" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "last.params").read_bytes() == before
-
-
-# --- several CPU contexts -----------------------------------------------------------------------
-
-
-def test_several_cpu_contexts_have_one_thread_each(monkeypatch):
-    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "4")
-    runtime.check_threads([mx.cpu()])
-    with pytest.raises(UsageError, match="OMP_NUM_THREADS=1"):
-        runtime.check_threads([mx.cpu(0), mx.cpu(1)])
-    code = "from mxnetseg import runtime; import os; runtime.share_cores(['cpu', 'cpu'])\n"
-    code += "import mxnet; print(os.environ['OMP_NUM_THREADS'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "1", done.stderr

@@ -32,6 +32,7 @@ SEVERAL = {
     "--ctx": r"cpu(\(\d+\))?|(gpu)?\(?\d+\)?",
     "--scales": r"[0-9.]+(e-?\d+)?",
     "--crop": r"\d+",
+    "--metrics": r"[a-z_]+",
     "--set": r"[^=]+=.*",
     "--classes": None,  # anything
 }
@@ -138,6 +139,14 @@ def sizes(parser):
 def network(parser):
     parser.add_argument("--model", help="checked against the checkpoint")
     parser.add_argument("--backbone", help="checked against the checkpoint")
+
+
+def metrics(parser):
+    parser.add_argument(
+        "--metrics", nargs="+", default=[], metavar="NAME",
+        help="besides mIoU, accuracies, Dice and precision: boundary_iou, boundary_f, calibration, "
+        "bootstrap, cityscapes",
+    )  # fmt: skip
 
 
 def protocol(parser):

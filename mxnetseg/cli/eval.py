@@ -17,6 +17,7 @@ def arguments(parser):
     shared.data(parser, split="the mode's own")
     shared.settings(parser, "data.options.KEY=VALUE|eval.KEY=VALUE")
     shared.network(parser)
+    shared.metrics(parser)
     parser.add_argument("--checkpoint", metavar="FILE", help="default: the newest best.params")
     parser.add_argument(
         "--mode",
@@ -33,23 +34,23 @@ def arguments(parser):
 
 
 def run(args):
-    from .. import checkpoint, runtime
+    from .. import checkpoint, metrics, runtime
     from ..inference import evaluator
     from ..inference.backend import MXNetBackend
-    from ..metrics import Accuracy
 
     saved = places.checkpoint(args)
     contexts = runtime.contexts(args.ctx)
     dataset, split, order = _data(args, saved)
+    scored = args.mode == "val"
+    measured = metrics.create(args.metrics, dataset) if scored else []
     protocol = shared.asked_protocol(args, saved, dataset.info)
     about = saved.description
     backend = MXNetBackend(checkpoint.network(saved, contexts), contexts, about.mean, about.std)
     out = places.out(args, "eval")
     where = places.names(contexts)
     print(f"{args.mode} on {len(dataset)} images ({split}), {protocol}, {where} -> {out}")
-    scored = args.mode == "val"
     result = evaluator.run(
-        backend, dataset, protocol, [Accuracy(dataset.info)] if scored else [], out,
+        backend, dataset, protocol, measured, out,
         predictions=not scored, submission=args.submission, order=order,
         described={"checkpoint": saved.path, "split": split},
     )  # fmt: skip

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+import re
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,10 @@ import numpy as np
 from .. import files, progress
 from ..errors import MXNetSegError, UsageError
 from ..metrics import Accuracy
-from .merge import segment
+from .merge import classify
 from .protocol import Protocol
+
+_NUMBERS = re.compile(r"(?<=\[)\n[-+.\deE,\s]+(?=\])")  # strings of JSON hold no line breaks
 
 
 def evaluate(backend, dataset, protocol, out=None, described=None):
@@ -40,8 +43,8 @@ def run(
         backend: see :mod:`~mxnetseg.inference.backend`; images go to its devices in turn.
         dataset: yields Sample(image, mask, name); has ``info``.
         protocol: Protocol.
-        metrics: what is counted, see :class:`~mxnetseg.metrics.Accuracy`; without any, masks are
-            not needed. With any, results.json and per_image.csv are written at the end.
+        metrics: what is counted, see :func:`mxnetseg.metrics.create`; without any, masks are not
+            needed. With any, results.json and per_image.csv are written at the end.
         out: folder for what is written; needed for all but the scores.
         predictions: write color/<name>.png and labels/<name>.png.
         submission: write submission.zip: label values of the data set's files, for its server.
@@ -72,16 +75,20 @@ def run(
             archive = stack.enter_context(files.Archive(out / "submission.zip"))
             writers.append(_Submission(archive, info))
 
+        scored = any(metric.needs_scores for metric in metrics)
+
         def work(sample, context):
             size = sample.mask.shape if metrics and sample.mask is not None else None
-            classes = segment(backend, sample.image, protocol, size, context)
-            return classes if table is None else cv2.LUT(classes, table)
+            classes, scores = classify(
+                backend, sample.image, protocol, size, context, confidence=scored
+            )
+            return classes if table is None else cv2.LUT(classes, table), scores
 
         bar = stack.enter_context(progress.bar(total=len(dataset), unit="image"))
         results = in_turn(dataset.__getitem__, work, range(len(dataset)), backend.devices)
-        for sample, classes in stack.enter_context(contextlib.closing(results)):
+        for sample, (classes, scores) in stack.enter_context(contextlib.closing(results)):
             if metrics:
-                rows.append(_row(metrics, sample, classes))
+                rows.append(_row(metrics, sample, classes, scores))
             for write in writers:
                 write(sample.name, classes)
             bar.update()
@@ -95,10 +102,10 @@ def run(
         **(described or {}),
     }
     if metrics:
-        result = {**_results(metrics), **result}
+        result = {**_results(metrics), **result, "counts": {m.name: m.counts() for m in metrics}}
         if out is not None:
             files.write(out / "per_image.csv", _csv(rows))
-            files.write(out / "results.json", json.dumps(result, indent=1) + "\n")
+            files.write(out / "results.json", _json(result))
     return result
 
 
@@ -152,14 +159,15 @@ def in_turn(read, work, items, devices):
                 future.cancel()
 
 
-def _row(metrics, sample, classes):
+def _row(metrics, sample, classes, scores):
     """Count an image; its row of per_image.csv."""
     if sample.mask is None:
         raise MXNetSegError(f"{sample.name} has no mask, so it cannot be scored.")
     height, width = sample.mask.shape
     row = {"image": sample.name, "width": width, "height": height}
     for metric in metrics:
-        row.update(metric.update(classes, sample.mask, sample))
+        more = (scores,) if metric.needs_scores else ()
+        row.update(metric.update(classes, sample.mask, sample, *more))
     return row
 
 
@@ -172,6 +180,12 @@ def _results(metrics):
             classes.setdefault(entry["name"], {}).update(entry)
         found.update(result)
     return {**found, "classes": list(classes.values())}
+
+
+def _json(result):
+    """Indented, with lists of numbers in one line: a confusion matrix has thousands."""
+    text = json.dumps(result, indent=1)
+    return _NUMBERS.sub(lambda found: " ".join(found.group().split()), text) + "\n"
 
 
 def _csv(rows):
@@ -187,6 +201,16 @@ def _cell(value):
     if not isinstance(value, float):
         return value
     return "" if math.isnan(value) else f"{value:.6f}"
+
+
+_MORE = {
+    "boundary_miou": "boundary mIoU",
+    "boundary_f": "boundary F",
+    "expected_calibration_error": "expected calibration error",
+    "category_miou": "mIoU of categories",
+    "iiou": "iIoU of classes",
+    "category_iiou": "iIoU of categories",
+}
 
 
 def table(result):
@@ -205,6 +229,10 @@ def table(result):
         f"mIoU {result['miou']:.4f} over {result['miou_over']}, pixel accuracy "
         f"{result['pixel_accuracy']:.4f}, mean accuracy {result['mean_accuracy']:.4f}"
     )
+    lines += [f"{text} {result[key]:.4f}" for key, text in _MORE.items() if result.get(key)]
+    if "miou_interval" in result:
+        low, high = result["miou_interval"]
+        lines.append(f"mIoU is {low:.4f} ... {high:.4f} ({result['miou_interval_is']})")
     lines.append(
         f"{result['images']} images in {result['seconds']:.0f} s, {Protocol(**result['protocol'])}"
     )

@@ -78,13 +78,22 @@ def argmax_into(scores, out):
     return best
 
 
-def argmax(logits):
-    """Class map uint8 (H, W) of :class:`Logits`."""
+def argmax(logits, confidence=None):
+    """Class map uint8 (H, W) of :class:`Logits`.
+
+    Args:
+        confidence: float32 (H, W), is filled with the largest soft-max.
+    """
     height, width = logits.resize.shape
     out = np.empty((height, width), np.uint8)
 
     def work(start, stop):
-        argmax_into(logits.strip(start, stop), out[start:stop])
+        scores = logits.strip(start, stop)
+        best = argmax_into(scores, out[start:stop])
+        if confidence is not None:
+            scores -= best
+            np.exp(scores, out=scores)
+            np.divide(1, scores.sum(axis=0), out=confidence[start:stop])
 
     parallel(work, strips(height, len(logits.values) * width))
     return out

@@ -17,16 +17,23 @@ EXP_ROOM = 40.0  # kept free below the limit when the offset is raised
 
 
 def segment(backend, image, protocol, size=None, context=0):
-    """The class map of an image.
+    """The class map of an image, uint8 (H, W): see :func:`classify`."""
+    return classify(backend, image, protocol, size, context)[0]
+
+
+def classify(backend, image, protocol, size=None, context=0, confidence=False):
+    """The class map of an image and, if asked for, how sure it is.
 
     Args:
         backend: see :mod:`~mxnetseg.inference.backend`.
         image: uint8 (H, W, 3), RGB.
         size: (H, W) of the class map; by default the image's. Scores are resized, not classes.
         context: which of the backend's devices.
+        confidence: whether to compute it.
 
     Returns:
-        uint8 (H, W).
+        uint8 (H, W), the classes; and float32 (H, W), the share of the largest score in the sum of
+        all, which for one pass is the largest soft-max; or None.
 
     Raises:
         UsageError: the network cannot take inputs of the protocol's size.
@@ -35,14 +42,15 @@ def segment(backend, image, protocol, size=None, context=0):
     size = tuple(size or image.shape[:2])
     if protocol.mode == "slide" and protocol.crop_size is None:
         raise UsageError("Mode slide needs the size of the windows: set eval.crop_size.")
-    merger = _Merger(backend, protocol, size, context)
+    merger = _Merger(backend, protocol, size, context, confidence)
     for number, scale in enumerate(protocol.scales, 1):
         scaled = resize_image(image, protocol.scaled_size(*image.shape[:2], scale))
         rows, columns, _ = protocol.plan(*scaled.shape[:2])
         if len(protocol.scales) == len(rows) == len(columns) == 1 and not protocol.flip:
-            return merger.plain(scaled)
-        merger.add(scaled, last=number == len(protocol.scales))
-    return merger.classes
+            merger.plain(scaled)
+        else:
+            merger.add(scaled, last=number == len(protocol.scales))
+    return merger.classes, merger.confidence
 
 
 def resize_image(image, size):
@@ -77,22 +85,24 @@ class _Merger:
     the last scale the arg-max follows at once; with one scale no sum is ever stored.
     """
 
-    def __init__(self, backend, protocol, size, context):
+    def __init__(self, backend, protocol, size, context, confidence):
         self.backend, self.protocol, self.context = backend, protocol, context
         self.size = size
         self.total = None  # float32 (C, H, W), where there are several scales
         self.offset = 0.0  # of the exponents of "exp"
         self.classes = np.empty(size, np.uint8)
+        self.confidence = np.empty(size, np.float32) if confidence else None
 
     def plain(self, image):
-        """Class map if there is just one window: the arg-max needs no probabilities."""
+        """The class map if there is just one window: the arg-max needs no probabilities."""
         size = image.shape[:2]
         padded = self.protocol.plan(*size)[2]
         result = self.backend(image[None], padded, self.context)
         target = None if size == self.size else self.size
         padded = self.backend.padded_size(*padded)
         align = self.backend.align_corners
-        return argmax(logits_of(read(result)[0], padded, size, align, target=target))
+        logits = logits_of(read(result)[0], padded, size, align, target=target)
+        self.classes = argmax(logits, self.confidence)
 
     def add(self, image, last):
         """Add the scores of the image at one scale; ``last`` finishes the class map."""
@@ -212,6 +222,8 @@ class _Strip:
             scores = np.add(total, scores, out=total)
         if self.last:
             best = argmax_into(scores, merger.classes[start:stop])
+            if merger.confidence is not None:
+                merger.confidence[start:stop] = best / scores.sum(axis=0)
             if best.min() <= 0:
                 raise MXNetSegError(
                     "The logits of this network differ too much between pixels for the merge "

@@ -1,6 +1,42 @@
 """Scores of predictions against masks."""
 
+from ..registry import unknown
 from .accuracy import Accuracy
+from .base import Metric
+from .bootstrap import Bootstrap
+from .boundary_f import BoundaryF
+from .boundary_iou import BoundaryIoU
+from .calibration import Calibration
+from .cityscapes import Cityscapes
 from .confusion import ConfusionMatrix
 
-__all__ = ["Accuracy", "ConfusionMatrix"]
+__all__ = ["Accuracy", "ConfusionMatrix", "METRICS", "Metric", "create"]
+
+METRICS = {
+    "accuracy": Accuracy,  # the first five are of one confusion matrix
+    "dice": Accuracy,
+    "precision": Accuracy,
+    "recall": Accuracy,
+    "frequency_weighted_iou": Accuracy,
+    "boundary_iou": BoundaryIoU,
+    "boundary_f": BoundaryF,
+    "calibration": Calibration,
+    "bootstrap": Bootstrap,
+    "cityscapes": Cityscapes,
+}
+
+
+def create(chosen, dataset):
+    """The metrics of an evaluation: Accuracy, and those that are asked for, each once.
+
+    Args:
+        chosen: names of :data:`METRICS`. dataset: has ``info``.
+
+    Raises:
+        UsageError: there is no such metric, or the data set does not have what it needs.
+    """
+    for name in chosen:
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
+    kinds = dict.fromkeys([Accuracy, *(METRICS[name] for name in chosen)])
+    return [kind.of(dataset) for kind in kinds]

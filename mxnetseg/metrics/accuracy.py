@@ -1,36 +1,25 @@
-"""mIoU and accuracies over a data set, as one of an evaluation's metrics."""
-
-import math
+"""mIoU and what else follows from one confusion matrix, as one of an evaluation's metrics."""
 
 from ..errors import MXNetSegError
+from .base import Metric, number
 from .confusion import ConfusionMatrix
 
 
-class Accuracy:
-    """mIoU, pixel accuracy, mean accuracy, IoU and accuracy per class: of one confusion matrix.
+class Accuracy(Metric):
+    """Overlap of prediction and truth over the data set, all of one confusion matrix.
 
-    A metric has ``update(classes, mask, sample)``, which counts an image and returns what its row
-    of per_image.csv says, and ``result()``, the entries of results.json.
-
-    Args:
-        description: Description of the data set: names the classes.
+    mIoU, pixel accuracy, mean accuracy, frequency-weighted IoU, mean Dice and mean precision; per
+    class IoU, accuracy (which is its recall), Dice, precision and recall.
     """
 
+    name = "accuracy"
+
     def __init__(self, description):
-        self.description = description
+        super().__init__(description)
         self.matrix = ConfusionMatrix(description.num_classes)
 
     def update(self, classes, mask, sample):
-        """Count an image.
-
-        Args:
-            classes, mask: uint8 (H, W): prediction and truth. sample: names the image in errors.
-        """
-        image = ConfusionMatrix(self.matrix.num_classes)
-        try:
-            image.update(classes, mask)
-        except MXNetSegError as error:
-            raise MXNetSegError(f"{sample.name}: {error}") from None
+        image = count(classes, mask, sample, self.matrix.num_classes)
         self.matrix.merge(image)
         return {
             "labelled_pixels": image.pixels,
@@ -52,14 +41,33 @@ class Accuracy:
             "pixel_accuracy": matrix.pixel_accuracy,
             "mean_accuracy": matrix.mean_accuracy,
             "frequency_weighted_iou": matrix.frequency_weighted_iou,
-            "classes": [
-                {"name": name, "iou": _json(iou), "accuracy": _json(accuracy)}
-                for name, iou, accuracy in zip(
-                    self.description.classes, matrix.iou, matrix.class_accuracy
-                )
-            ],
+            "mean_dice": number(matrix.mean_dice),
+            "mean_precision": number(matrix.mean_precision),
+            "classes": self.per_class(
+                iou=matrix.iou,
+                accuracy=matrix.class_accuracy,
+                dice=matrix.dice,
+                precision=matrix.precision,
+                recall=matrix.class_accuracy,
+            ),
         }
 
+    def counts(self):
+        return {
+            "confusion": self.matrix.counts.tolist(),
+            "unanswered": self.matrix.unanswered.tolist(),
+        }
 
-def _json(value):
-    return None if math.isnan(value) else float(value)
+    def add(self, counts):
+        self.matrix.counts += counts["confusion"]
+        self.matrix.unanswered += counts["unanswered"]
+
+
+def count(classes, mask, sample, num_classes):
+    """The ConfusionMatrix of one image; errors name the image."""
+    image = ConfusionMatrix(num_classes)
+    try:
+        image.update(classes, mask)
+    except MXNetSegError as error:
+        raise MXNetSegError(f"{sample.name}: {error}") from None
+    return image

@@ -10,7 +10,7 @@ from mxnetseg.inference import backend as module
 from mxnetseg.inference import merge
 from mxnetseg.inference.backend import MXNetBackend
 from mxnetseg.inference.logits import argmax, argmax_into, logits_of, read
-from mxnetseg.inference.merge import segment
+from mxnetseg.inference.merge import classify, segment
 from mxnetseg.inference.protocol import Protocol
 from mxnetseg.nn import resize_like
 from mxnetseg.resample import interpolation
@@ -288,7 +288,7 @@ def test_wrong_protocols_are_refused(wrong):
 
 
 def slow(net, pixels, protocol, size):
-    """The protocol in plain words: whole arrays, one window at a time."""
+    """The protocol in plain words: whole arrays, one window at a time; the sum of all scores."""
 
     def forward(x):
         height, width = x.shape[2:]
@@ -332,7 +332,7 @@ def slow(net, pixels, protocol, size):
         total = total + np.stack(
             [cv2.resize(s, (size[1], size[0]), interpolation=cv2.INTER_LINEAR) for s in scores]
         )
-    return total.argmax(axis=0)
+    return total
 
 
 @pytest.mark.parametrize("merge", ["prob", "exp"])
@@ -354,8 +354,11 @@ def test_merges_equal_a_slow_reference(merge, windows, options, monkeypatch):
     run = MXNetBackend(net, CPU, MEAN, STD)
     for shape, size in (((41, 57), (41, 57)), ((41, 57), (50, 30)), ((30, 22), (30, 22))):
         pixels = image(*shape)
-        found = segment(run, pixels, protocol, size)
-        assert agreement(found, slow(net, pixels, protocol, size)) > 0.998
+        found, confidence = classify(run, pixels, protocol, size, confidence=True)
+        total = slow(net, pixels, protocol, size)
+        assert agreement(found, total.argmax(axis=0)) > 0.998
+        share = total.max(axis=0) / total.sum(axis=0)
+        assert np.abs(confidence - share).max() < 2e-3
 
 
 class Constant(TinyNet):

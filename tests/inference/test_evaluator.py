@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mxnetseg import config
+from mxnetseg import config, metrics
 from mxnetseg.errors import MXNetSegError, UsageError
 from mxnetseg.inference import evaluator
 from mxnetseg.inference import protocol as protocol_module
@@ -19,8 +19,12 @@ from mxnetseg.metrics import Accuracy, ConfusionMatrix
 from ..tiny import Images, backend, normalise, tiny_net
 
 
+def logits(net, sample):
+    return net(mx.nd.array(normalise(sample.image)))[0][0].asnumpy()
+
+
 def direct(net, sample):
-    return net(mx.nd.array(normalise(sample.image)))[0][0].asnumpy().argmax(axis=0).astype(np.uint8)
+    return logits(net, sample).argmax(axis=0).astype(np.uint8)
 
 
 def test_scores_are_those_of_the_network(tmp_path):
@@ -59,6 +63,27 @@ def test_files_of_an_evaluation(tmp_path):
     assert int(rows[1]["labelled_pixels"]) == 42 * 37
     text = evaluator.table(result)
     assert "class 4" in text and f"mIoU {result['miou']:.4f}" in text
+
+
+def test_all_metrics_in_one_pass(tmp_path):
+    dataset, net = Images(), tiny_net()
+    chosen = metrics.create(["boundary_iou", "boundary_f", "calibration", "bootstrap"], dataset)
+    result = run(backend(net), dataset, Protocol(), chosen, tmp_path)
+    text = (tmp_path / "results.json").read_text()
+    assert json.loads(text) == result
+    assert '"confusion": [\n    [' in text and text.count("\n") < 400  # a row of numbers is a line
+    assert set(result["classes"][0]) >= {"iou", "dice", "boundary_iou", "boundary_f"}
+    confidence = [mx.nd.softmax(mx.nd.array(logits(net, s)), axis=0).asnumpy().max(axis=0)
+                  for s in dataset.samples]  # fmt: skip
+    wanted = np.mean(np.concatenate([c[s.mask != 255] for c, s in zip(confidence, dataset)]))
+    bins = [b for b in result["reliability"] if b["pixels"]]
+    pixels = sum(b["pixels"] for b in bins)
+    assert pixels == sum((s.mask != 255).sum() for s in dataset.samples)
+    found = sum(b["confidence"] * b["pixels"] for b in bins) / pixels
+    assert found == pytest.approx(wanted, abs=1e-4)
+    text = evaluator.table(result)
+    for words in ("boundary mIoU", "boundary F", "expected calibration error", "mIoU is"):
+        assert words in text
 
 
 def test_predictions_and_submission(tmp_path):

@@ -6,7 +6,8 @@ The file is MXNet's own format (``mx.nd.load`` reads it; so does Gluon's ``load_
 * every parameter under its structured name;
 * ``optimizer:<state>:<parameter>``: the optimiser's arrays, where training wrote the file;
 * ``meta``: JSON as bytes: network and its options, classes, palette, normalisation, input rules,
-  resolved experiment, progress, provenance, checksum.
+  resolved experiment, progress, provenance, checksum;
+* the seal of :mod:`.params`, by which any change shows.
 
 A checkpoint appears under its name only when it is complete: it is written beside it, read back,
 and renamed.
@@ -21,11 +22,14 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from . import models
+from . import models, params
 from .description import from_meta
 from .errors import MXNetSegError, UsageError
 from .files import replacing
 from .version import __version__
+
+FORMAT = 2
+"""Since 2 files end with the seal of :mod:`.params`."""
 
 META = "meta"
 OPTIMIZER = "optimizer:"
@@ -66,7 +70,6 @@ def describe(net, description, **more):
         more: further JSON entries: experiment, progress, provenance.
     """
     return {
-        "format": 1,
         "version": __version__,
         "network": net.created_with,
         **description.as_meta(),
@@ -97,11 +100,12 @@ def save(path, net, meta, optimizer=None):
 def write(path, arrays, meta):
     """Write arrays and meta as :func:`save` does."""
     path = Path(path)
-    meta = {**meta, "checksum": _checksum(arrays)}
+    meta = {**meta, "format": FORMAT, "checksum": _checksum(arrays)}
     text = np.frombuffer(json.dumps(meta).encode("utf-8"), dtype=np.uint8)
     with replacing(path, what="The checkpoint ") as aside:
         try:
             mx.nd.save(str(aside), {**arrays, META: mx.nd.array(text, dtype="uint8")})
+            params.seal(aside)
             with open(aside, "rb+") as file:
                 os.fsync(file.fileno())
             read(aside, any_network=True)  # MXNet does not report a disk that is full
@@ -122,12 +126,7 @@ def read(path, any_network=False):
     path = str(path)
     if not os.path.isfile(path):
         raise UsageError(f"There is no checkpoint {path}.")
-    try:
-        arrays = mx.nd.load(path)
-    except (mx.MXNetError, ValueError, UnicodeDecodeError):
-        raise MXNetSegError(
-            f"{path} cannot be read: it is truncated, or no MXNet parameter file."
-        ) from None
+    arrays = params.load(path)
     if not isinstance(arrays, dict) or META not in arrays:
         raise UsageError(
             f"{path} holds parameters, but does not say of which network. Import it with "
@@ -135,9 +134,11 @@ def read(path, any_network=False):
         )
     try:
         meta = json.loads(arrays.pop(META).asnumpy().tobytes().decode("utf-8"))
-    except ValueError:
+        form, checksum = meta["format"], meta["checksum"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise MXNetSegError(f"{path} is damaged: its description cannot be read.") from None
-    if _checksum(arrays) != meta.get("checksum"):
+    sealed = params.is_intact(path)
+    if sealed is None and form != 1 or sealed is False or _checksum(arrays) != checksum:
         raise MXNetSegError(f"{path} is damaged: its checksum does not fit its content.")
     if "network" not in meta and not any_network:
         raise UsageError(

@@ -251,13 +251,21 @@ def _explain(problem):
             f"'{key}' is a section with keys ({', '.join(_fields(path))}), not a value."
         )
     message = problem["msg"].replace("Value error, ", "")
-    return UsageError(f"{key} cannot be {given!r}: {message[0].lower()}{message[1:]}.")
+    return UsageError(f"{key} cannot be {_short(given)}: {message[0].lower()}{message[1:]}.")
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:60]} ..."
 
 
 def _fields(path):
     section = Experiment
     for name in path:
-        section = section.model_fields[name].annotation
+        fields = getattr(section, "model_fields", {})
+        if name not in fields:
+            return []
+        section = fields[name].annotation
     return list(getattr(section, "model_fields", ()))
 
 

@@ -45,7 +45,7 @@ def parse(text, name):
         raise _too_deep(name) from None
     except Exception as error:  # of values that look like a date or a number: 2001-13-45, 0b_
         raise UsageError(
-            f"{name} has a value that YAML cannot read ({error}); put it in quotes."
+            f"{name} has a value that YAML cannot read ({str(error)[:80]}); put it in quotes."
         ) from None
     _Measure(name).size_of(content, 0)
     return content

@@ -42,6 +42,7 @@ def test_overrides_are_yaml():
         ("optim.lr", -1, "optim.lr cannot be -1: input should be greater than 0"),
         ("optim.schedule", "pol", "'poly'"),
         ("train.crop_size", "big", "train.crop_size cannot be 'big'"),
+        ("loss.class_weights", [1, "many"], "loss.class_weights cannot be 'many'"),
     ],
 )
 def test_wrong_keys_and_values_are_explained(key, value, message):

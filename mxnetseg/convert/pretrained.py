@@ -1,10 +1,9 @@
 """Weights to start from: ImageNet's, or those of any file that holds them."""
 
-import mxnet as mx
-
+from .. import params
 from ..backbones import Backbone
 from ..backbones.channels import fit_channels
-from ..errors import UsageError
+from ..errors import MXNetSegError, UsageError
 from . import classifiers, gluoncv
 
 _KEY = "model.backbone_weights"
@@ -43,8 +42,8 @@ def load(net, source):
 
 def _read(path):
     try:
-        entries = mx.nd.load(path)
-    except (mx.MXNetError, ValueError, UnicodeDecodeError):
+        entries = params.load(path)
+    except (OSError, MXNetSegError):
         raise UsageError(
             f"{path} cannot be read as MXNet parameters ({_KEY}). Files of other toolkits are "
             "imported with `mxnetseg convert`."

@@ -95,7 +95,7 @@ def with_config(info, root):
     for inside in ("", *info.spec.inside):
         for name in info.spec.config:
             path = root / inside / name
-            if path.is_file():
+            if os.path.isfile(path):
                 return info.with_palette(_config_palette(info, path))
     return info
 
@@ -119,7 +119,7 @@ def _config_palette(info, path):
 
 def check_root(info, root):
     """MXNetSegError if the folder is missing; it shows the expected tree."""
-    if root.is_dir():
+    if os.path.isdir(root):
         return
     remedy = "give its folder with --data-root, or set MXNETSEG_DATA to the folder that holds it"
     raise MXNetSegError(
@@ -157,7 +157,7 @@ def resolve_root(source, info, root=None):
     """The root folder of a data set: the argument, the YAML's own, or the default place."""
     if root is not None:
         root = Path(root).expanduser()
-        inside = [root / name for name in info.folders if (root / name).is_dir()]
+        inside = [root / name for name in info.folders if os.path.isdir(root / name)]
         if source.home is None and inside:
             parts = [split for split, facts in info.splits.items() if not facts.concat]
             if not any(layout.find_layout(info, split, root) for split in parts):

@@ -39,13 +39,19 @@ def decode_image(path, content, channels=3, max_value=None):
     npy = os.path.splitext(str(path))[1].lower() == ".npy"
     if channels != 3 or max_value is not None or npy:
         return as_image(path, _decode_deep(path, content, npy, channels), channels, max_value)
+    image = decode(path, content, _READ)
+    return image if _RGB is not None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def decode(path, content, how):
+    """OpenCV's ``imdecode``; DataError if it cannot."""
     try:
-        image = cv2.imdecode(content, _READ)
+        image = cv2.imdecode(content, how)
     except cv2.error:  # for instance too many pixels
         image = None
     if image is None:
         raise damaged(path, content)
-    return image if _RGB is not None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image
 
 
 def _decode_deep(path, content, npy, channels):
@@ -55,15 +61,8 @@ def _decode_deep(path, content, npy, channels):
     if sniff(content) == "tiff" and channels > 4:
         return _read_tiff(path, content)
     grey = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
-    try:
-        image = cv2.imdecode(
-            content,
-            (grey if channels == 1 else cv2.IMREAD_UNCHANGED) | cv2.IMREAD_IGNORE_ORIENTATION,
-        )
-    except cv2.error:
-        image = None
-    if image is None:
-        raise damaged(path, content)
+    how = grey if channels == 1 else cv2.IMREAD_UNCHANGED
+    image = decode(path, content, how | cv2.IMREAD_IGNORE_ORIENTATION)
     if image.ndim == 3 and image.shape[2] in (3, 4):  # OpenCV has blue first
         order = cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
         image = cv2.cvtColor(image, order)
@@ -108,10 +107,10 @@ def as_image(path, image, channels, max_value):
     if full is None:
         kind = f"holds numbers of type {image.dtype}"
         raise DataError(path, "channels", kind, "set 'max_value' in the data set's YAML")
-    image = image.astype(np.float32)
+    with np.errstate(over="ignore"):
+        image = image.astype(np.float32) * np.float32(255 / full)
     if not np.isfinite(image).all():
         raise DataError(path, "unreadable", "holds infinite numbers or NaN", "replace them")
-    image *= np.float32(255 / full)
     return image
 
 
@@ -119,7 +118,7 @@ def read_npy(path, content):
     """The array of a .npy file's content; DataError if it is damaged or holds Python objects."""
     try:
         return np.load(io.BytesIO(content.tobytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except Exception:  # NumPy has many
         raise DataError(
             path, "unreadable", "is not a NumPy array, or is damaged", REPLACE
         ) from None

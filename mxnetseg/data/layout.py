@@ -9,6 +9,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ..errors import MXNetSegError, UsageError
 from ..registry import unknown
+from . import matlab
 from .content import ENDINGS, DataError
 from .schema import Layout, SplitSpec
 
@@ -73,6 +74,11 @@ class Pattern:
         seen = set()
         for match in _PLACEHOLDER.finditer(self.text):
             key, how = match.groups()
+            if not key.isidentifier():
+                raise UsageError(
+                    f"'{text}' has the placeholder '{match.group(0)}', which only stands for a "
+                    "column of a list; name the 'list', or call it {stem}."
+                )
             regex += re.escape(self.text[last : match.start()])
             last = match.end()
             if key == "ext":
@@ -379,17 +385,10 @@ def _read_list(path):
 def _read_mat_list(path, variable, digits):
     """The numbers of an array in a MATLAB file as a list with one column."""
     try:
-        import scipy.io
-    except ImportError:
-        raise MXNetSegError(
-            f"Reading {path} needs SciPy; install it (pip install scipy), or write the numbers "
-            "into text files."
-        ) from None
-    try:
-        numbers = scipy.io.loadmat(path)[variable].ravel()
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        numbers = matlab.read(Path(path).read_bytes())[variable].ravel()
+        return [(n, [str(int(number)).zfill(digits)]) for n, number in enumerate(numbers, 1)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise MXNetSegError(f"Cannot read {variable} of {path}: {error}.") from None
-    return [(n, [str(int(number)).zfill(digits)]) for n, number in enumerate(numbers, 1)]
 
 
 def _entries(layout, split, path):
@@ -599,4 +598,4 @@ def default_root(info):
     checkout = Path(__file__).resolve().parents[2]
     homes = [Path(base).expanduser()] if base else [Path("datasets"), checkout / "datasets"]
     places = [home / folder for home in homes for folder in info.folders]
-    return next((place for place in places if place.is_dir()), places[0])
+    return next((place for place in places if os.path.isdir(place)), places[0])

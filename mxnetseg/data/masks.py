@@ -3,16 +3,15 @@
 import functools
 import io
 import os
-import struct
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from ..description import IGNORE
-from ..errors import MXNetSegError
-from .content import REPLACE, DataError, damaged, read_intact, sniff
-from .images import read_npy
+from . import matlab
+from .content import REPLACE, DataError, check_png, damaged, read_intact, sniff
+from .images import decode, read_npy
 from .schema import UNKNOWN
 
 _TO_GREY = "save masks as 8-bit grey or palette PNG whose values are the label ids"
@@ -44,13 +43,12 @@ def decode_labels(path, content, form=None):
         return _as_labels(path, reader(path, content, form))
     wide = form is not None and form.wide
     if sniff(content) == "png" and len(content) > 26:
+        check_png(path, content)
         depth, color_type = int(content[24]), int(content[25])
         if depth == 16 and not (wide and color_type == 0):
             raise DataError(path, "16-bit", "is a 16-bit mask", _TO_GREY)
         if color_type == 0:
-            labels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
-            if labels is None:
-                raise damaged(path, content)
+            labels = decode(path, content, cv2.IMREAD_UNCHANGED)
             return labels // _STRETCH[depth] if depth in _STRETCH else labels
     # OpenCV would turn palette indices into grey.
     try:
@@ -64,7 +62,9 @@ def decode_labels(path, content, form=None):
                     return _as_labels(path, np.array(image))
                 raise DataError(path, "16-bit", "is not an 8-bit mask", _TO_GREY)
             labels = np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, struct.error):
+    except DataError:
+        raise
+    except Exception:  # Pillow has many
         raise damaged(path, content) from None
     if sniff(content) == "webp" and _is_grey(labels):  # the format has no grey
         return np.ascontiguousarray(labels[..., 0])
@@ -92,20 +92,16 @@ def _as_labels(path, array):
 
 def _read_mat(path, content, form):
     try:
-        import scipy.io
-    except ImportError:
-        raise MXNetSegError(
-            f"Reading {path} needs SciPy; install it (pip install scipy), or convert the labels "
-            "once with `mxnetseg prepare`."
-        ) from None
-    try:
-        found = scipy.io.loadmat(io.BytesIO(content.tobytes()), struct_as_record=False)
-    except Exception as error:  # SciPy has many
+        variables = matlab.read(content)
+    except matlab.Damaged as error:
         reason = "is not a MATLAB file before version 7.3, or is damaged"
         raise DataError(path, "unreadable", reason, REPLACE) from error
-    variables = {k: v for k, v in found.items() if not k.startswith("__")}
     if form is None or form.variable is None:
-        matrices = [v for v in variables.values() if getattr(v, "ndim", 0) == 2]
+        matrices = [
+            value
+            for value in variables.values()
+            if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype != object
+        ]
         return matrices[0] if len(matrices) == 1 else None
     first, *fields = form.variable.split(".")
     value = variables.get(first)

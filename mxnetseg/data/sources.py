@@ -1,6 +1,7 @@
 """Where the facts about a data set come from: the catalog, a YAML file, or a folder."""
 
 import functools
+import os
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -50,9 +51,9 @@ def find(name, **options):
     path = Path(text).expanduser()
     if path.suffix.lower() in (".yaml", ".yml"):
         return Source(path.stem, read_spec(path, options), path.resolve().parent)
-    if path.is_dir():
+    if os.path.isdir(path):
         facts = path / "classes.yaml"
-        if not facts.is_file():
+        if not os.path.isfile(facts):
             raise UsageError(
                 f"The folder {path} has no classes.yaml; write one with a list 'classes', beside "
                 "the folders images/<split> and masks/<split>."
@@ -86,7 +87,7 @@ def parse_spec(content, source, options=None):
         raise UsageError(f"{source} holds no keys; it needs at least a list 'classes'.")
     try:
         content = apply_options(content, options or {}, content.get("title") or source)
-    except AttributeError:
+    except (AttributeError, TypeError):
         raise UsageError(f"{source}: 'options' must map option -> value -> keys.") from None
     if content.get("options"):
         content["options"] = {
@@ -137,7 +138,7 @@ def apply_options(content, options, title):
     content = dict(content)
     for name, values in declared.items():
         choices = {str(value): patch for value, patch in values.items()}
-        chosen = str(options.get(name, next(iter(choices))))
+        chosen = str(options.get(name, next(iter(choices), None)))
         if chosen not in choices:
             raise unknown(f"value of the option '{name}' of {title}", chosen, choices)
         for key, value in (choices[chosen] or {}).items():

@@ -431,10 +431,10 @@ def test_wrong_names_and_packages(tmp_path, monkeypatch, capsys):
         prepare.prepare("nyuv", tmp_path)
     assert cli.main(["prepare", "sbd", "--data-root", str(tmp_path / "none")]) == 1
     assert "--data-root" in capsys.readouterr().err
-    monkeypatch.setitem(__import__("sys").modules, "scipy.io", None)
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     (tmp_path / "nyu_depth_v2_labeled.mat").write_bytes(b"")
-    (tmp_path / "splits.mat").write_bytes(b"")
-    with pytest.raises(MXNetSegError, match="pip install scipy"):
+    pytest.importorskip("scipy.io").savemat(str(tmp_path / "splits.mat"), {"trainNdxs": [1]})
+    with pytest.raises(MXNetSegError, match="pip install h5py"):
         prepare.prepare("nyuv2", tmp_path)
 
 

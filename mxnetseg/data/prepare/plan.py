@@ -12,6 +12,7 @@ import numpy as np
 from ... import files
 from ...errors import MXNetSegError
 from ...runtime import usable_cores
+from .. import matlab
 from ..opencv import one_thread
 
 
@@ -220,12 +221,11 @@ def read_lines(path) -> List[str]:
 
 def mat(path, variable=None):
     """The variables of a MATLAB file before version 7.3, or one of them."""
-    io = needs("scipy", "scipy.io")
     try:
-        found = io.loadmat(str(path), squeeze_me=True, struct_as_record=False)
+        found = matlab.read(Path(path).read_bytes())
     except FileNotFoundError:
         raise MXNetSegError(f"{path} does not exist; restore it.") from None
-    except Exception as error:
+    except (OSError, matlab.Damaged) as error:
         raise MXNetSegError(f"{path} is no MATLAB file, or damaged ({error}).") from None
     if variable is None:
         return found

@@ -137,8 +137,7 @@ def read(path, any_network=False):
         form, checksum = meta["format"], meta["checksum"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise MXNetSegError(f"{path} is damaged: its description cannot be read.") from None
-    sealed = params.is_intact(path)
-    if sealed is None and form != 1 or sealed is False or _checksum(arrays) != checksum:
+    if not (form == 1 or params.is_sealed(path)) or _checksum(arrays) != checksum:
         raise MXNetSegError(f"{path} is damaged: its checksum does not fit its content.")
     if "network" not in meta and not any_network:
         raise UsageError(

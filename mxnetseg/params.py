@@ -30,10 +30,13 @@ def load(path):
     """The arrays of a file: a mapping by name, or a list where they have no names.
 
     Raises:
-        MXNetSegError: the file is truncated, damaged, or no parameter file.
+        MXNetSegError: the file is truncated, damaged, or no parameter file; its seal is broken.
         OSError: it cannot be opened.
     """
     path = str(path)
+    found = _seal_of(path)
+    if found and _checksum(path, found[0]) != found[1]:
+        raise MXNetSegError(f"{path} is damaged: its checksum does not fit its content.")
     try:
         with open(path, "rb") as file:
             _Walk(file).whole()
@@ -100,17 +103,20 @@ def seal(path):
         file.write(_SEAL + struct.pack("<I", checksum))
 
 
-def is_intact(path):
-    """Whether the seal fits the file; None: it has none."""
+def is_sealed(path):
+    """Whether a file has a seal."""
+    return _seal_of(path) is not None
+
+
+def _seal_of(path):
+    """(the file's length without the seal, the checksum in it), or None."""
     length = os.path.getsize(path) - len(_SEAL) - 4
     if length < 0:
         return None
     with open(path, "rb") as file:
         file.seek(length)
         end = file.read()
-    if not end.startswith(_SEAL):
-        return None
-    return end[len(_SEAL) :] == struct.pack("<I", _checksum(path, length))
+    return (length, *struct.unpack("<I", end[-4:])) if end.startswith(_SEAL) else None
 
 
 def _checksum(path, length):

@@ -1,12 +1,13 @@
 """Checkpoints: whole, atomic, and never a wrong model."""
 
 import os
+import struct
 
 import mxnet as mx
 import numpy as np
 import pytest
 
-from mxnetseg import checkpoint, models
+from mxnetseg import checkpoint, models, params
 from mxnetseg.errors import MXNetSegError, UsageError
 
 from .tiny import description
@@ -100,3 +101,46 @@ def test_an_unwritable_folder(net, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MXNetSegError, match="cannot be written"):
         checkpoint.save(tmp_path / "file" / "x.params", net, checkpoint.describe(net, INFO))
+
+
+def test_every_change_shows(file):
+    """Also in what the file says of itself: names, classes, normalisation."""
+    content = file.read_bytes()
+    meta = content.index(b'"classes"')
+    for place in (9, 30, meta + 14, len(content) - 8, len(content) - 1):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        file.write_bytes(bytes(damaged))
+        with pytest.raises(MXNetSegError, match="damaged|truncated"):
+            checkpoint.read(file)
+    for size in (1, 4, 12, 13):  # the seal is cut off
+        file.write_bytes(content[:-size])
+        with pytest.raises(MXNetSegError, match="damaged|truncated"):
+            checkpoint.read(file)
+
+
+def test_files_of_before_the_seal_are_read(file, net, monkeypatch, tmp_path):
+    monkeypatch.setattr(checkpoint, "FORMAT", 1)
+    monkeypatch.setattr(checkpoint.params, "seal", lambda path: None)
+    old = tmp_path / "old.params"
+    checkpoint.save(old, net, checkpoint.describe(net, INFO))
+    assert len(old.read_bytes()) == len(file.read_bytes()) - 12
+    assert checkpoint.read(old).meta["classes"] == ["a", "b", "c"]
+
+
+def test_lengths_that_leave_the_file(net, tmp_path):
+    """MXNet itself would ask for the memory, or end the process."""
+    path = tmp_path / "x.params"
+    mx.nd.save(str(path), {"a": mx.nd.ones((2, 3))})
+    content = path.read_bytes()
+    assert params.load(path)["a"].shape == (2, 3)
+    for place, number in (
+        (16, 2**40),
+        (36, 2**40),
+        (24, 7),
+        (44, 2**62),
+        (len(content) - 9, 2**60),
+    ):
+        path.write_bytes(content[:place] + struct.pack("<Q", number) + content[place + 8 :])
+        with pytest.raises(MXNetSegError, match="truncated, or no MXNet"):
+            params.load(path)

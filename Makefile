@@ -7,7 +7,10 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow test-pythons bench lint format clean
+.PHONY: demo test test-slow test-cpus test-faults test-gpu-path test-pythons bench lint format clean
+
+# what `make test` runs: make test T=tests/models
+T := tests
 
 # The picture is twice as large as the scenes that the network sees in training, hence --scales.
 demo: $(READY)
@@ -23,10 +26,23 @@ demo: $(READY)
 
 # Two processes of one thread each: the tests' networks are too small to share out one layer.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(T)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# Under the instruction sets of other processors, as far as this one has them.
+test-cpus: $(READY)
+	tests/cpus.sh $(BIN)/python $(T)
+
+# Kills, signals and full disks at random moments.
+test-faults: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m faults tests/training/test_kills.py
+
+# CPU contexts take the ways of GPUs.
+test-gpu-path: $(READY)
+	MXNETSEG_GPU_PATH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal \
+		tests/test_losses.py tests/training tests/inference tests/test_runtime.py tests/test_smoke.py
 
 test-pythons:
 	tests/pythons.sh

@@ -249,6 +249,14 @@ def is_gpu_build():
 # --- devices ----------------------------------------------------------------------------------
 
 
+def on_host(context):
+    """Whether NumPy reaches a context's arrays and the ways that suit CPUs are taken there.
+
+    With MXNETSEG_GPU_PATH=1 CPU contexts take the ways of GPUs: so tests run them without a card.
+    """
+    return context.device_type != "gpu" and os.environ.get("MXNETSEG_GPU_PATH") != "1"
+
+
 def num_gpus():
     """GPUs that MXNet can use; 0 on a CPU build."""
     import mxnet as mx

@@ -11,7 +11,7 @@ PACKAGE = Path(mxnetseg.__file__).parent
 LAYERS = (
     ("__main__", "train", "eval", "predict"),
     ("cli",),
-    ("training", "analysis", "deploy", "build"),
+    ("training", "analysis", "deploy", "build", "doctor"),
     ("convert", "inference"),
     ("checkpoint", "losses", "metrics"),
     ("data", "models"),

@@ -128,3 +128,18 @@ def _output(code, env):
 def test_doctor():
     lines, ok = doctor.describe()
     assert ok and any(line.startswith("mxnet") for line in lines)
+
+
+def test_a_trial_finds_a_device_that_computes_wrongly(monkeypatch):
+    lines, ok = doctor.attempt()
+    assert ok and "right" in lines[0]
+    step = doctor._step
+
+    def wrong(context):
+        loss, changed, classes = step(context)
+        return loss, {n: 1.01 * c for n, c in changed.items()}, classes
+
+    steps = iter((step, wrong))
+    monkeypatch.setattr(doctor, "_step", lambda context: next(steps)(context))
+    lines, ok = doctor.attempt([mx.cpu()])
+    assert not ok and "more or less than on the CPU" in lines[0]

@@ -62,7 +62,7 @@ class MXNetBackend:
         self.normalize.initialize(ctx=self.contexts)
         self.normalize.hybridize()
         self._channels = len(mean)
-        self._on_cpu = all(c.device_type == "cpu" for c in self.contexts)
+        self._on_cpu = all(runtime.on_host(c) for c in self.contexts)
         self._data = mx.sym.var("data", dtype="float32")
         self._symbol = net.logits(mx.sym, self._data)[0]
         self._pointwise = _pointwise_convolutions(self._symbol) if self._on_cpu else None

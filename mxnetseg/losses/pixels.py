@@ -9,9 +9,8 @@ from mxnet import autograd, gluon
 from ..description import IGNORE
 from ..errors import UsageError
 from ..nn import interpolation_matrix
+from ..runtime import on_host
 from .host import WeightedSum, pixel_losses
-
-HOST = ("cpu", "cpu_pinned", "cpu_shared")  # contexts whose arrays NumPy can reach
 
 
 class PixelWeights:
@@ -30,6 +29,7 @@ class PixelWeights:
         self._table = np.full(256, math.nan, np.float32)
         self._table[:num_classes] = 1 if class_weights is None else class_weights
         self._table[IGNORE] = 0
+        self._tables = {}  # one on each device, so that a step copies none
 
     def __call__(self, label):
         """Labels (N, H, W) -> two weights (H, N, W), 0 where the label is IGNORE.
@@ -37,7 +37,7 @@ class PixelWeights:
         Where it is neither a class nor that, the first is NaN and the second 1.
         """
         with autograd.pause():
-            if label.context.device_type in HOST:
+            if on_host(label.context):
                 index = label.asnumpy().astype(np.uint8, copy=False).transpose(1, 0, 2)
                 weight = self._table.take(index)
                 valid = not np.isnan(weight).any()
@@ -46,8 +46,13 @@ class PixelWeights:
                     return weight, weight
             else:
                 index = mx.nd.transpose(label, axes=(1, 0, 2)).astype("int32")
-                weight = mx.nd.take(mx.nd.array(self._table, ctx=label.context), index)
+                weight = mx.nd.take(self._on(label.context), index)
             return weight, mx.nd.where(weight == weight, weight, mx.nd.ones_like(weight))
+
+    def _on(self, context):
+        if context not in self._tables:
+            self._tables[context] = mx.nd.array(self._table, ctx=context)
+        return self._tables[context]
 
 
 class PixelCrossEntropy:
@@ -68,13 +73,13 @@ class PixelCrossEntropy:
         Where the label is no class the value means nothing.
         """
         with autograd.pause():
-            if logits.context.device_type in HOST:
+            if on_host(logits.context):
                 return pixel_losses(logits, label, self._align_corners)
             return self._graph(logits, label)
 
     def weighted_sum(self, logits, label, weight):
         """The sum (1,) of weight (H, N, W) x loss; its gradient goes to the logits."""
-        if logits.context.device_type in HOST:
+        if on_host(logits.context):
             return WeightedSum(label, weight, self._align_corners)(logits)
         return total_of(self._graph(logits, label) * weight)
 

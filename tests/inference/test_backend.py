@@ -55,13 +55,16 @@ def test_strips_equal_resize_like(align, sizes, monkeypatch):
 
 def test_padding_mirror_and_target():
     values = np.random.default_rng(1).normal(size=(3, 6, 8)).astype(np.float32)
+    # two products of eight terms each at most, of values below 5, in any order of summation
+    close = dict(rtol=0, atol=2 * 8 * 5 * np.finfo(np.float32).eps)
     plain = logits_of(values, (24, 32), (24, 32), True).strip(0, 24)
     cut = logits_of(values, (24, 32), (21, 27), True)
-    np.testing.assert_array_equal(cut.strip(0, 21), plain[:, :21, :27])
+    np.testing.assert_allclose(cut.strip(0, 21), plain[:, :21, :27], **close)
     mirrored = logits_of(values, (24, 32), (21, 27), True, mirrored=27)
-    np.testing.assert_array_equal(mirrored.strip(0, 21), plain[:, :21, :27][:, :, ::-1])
+    np.testing.assert_allclose(mirrored.strip(0, 21), plain[:, :21, :27][:, :, ::-1], **close)
     filled = logits_of(values, (24, 32), (21, 27), True, mirrored=30)
-    np.testing.assert_array_equal(filled.strip(0, 21), plain[:, :21, :30][:, :, ::-1][:, :, :27])
+    wanted = plain[:, :21, :30][:, :, ::-1][:, :, :27]
+    np.testing.assert_allclose(filled.strip(0, 21), wanted, **close)
     resized = logits_of(values, (24, 32), (21, 27), True, target=(40, 33)).strip(0, 40)
     for channel, source in zip(resized, plain[:, :21, :27]):
         wanted = cv2.resize(source, (33, 40), interpolation=cv2.INTER_LINEAR)
@@ -145,7 +148,8 @@ def test_training_goes_on_as_if_nothing_had_been(fuse):
     assert all((a == b).all() for a, b in zip(results[0][1], results[1][1]))
 
 
-def test_fused_equals_plain_for_any_size():
+def test_fused_equals_plain_for_any_size(monkeypatch):
+    monkeypatch.delenv("MXNETSEG_GPU_PATH", raising=False)  # GPUs do not fuse
     net = models.create("fcn", 7, backbone="mobilenet_v2_0_25")
     plain = MXNetBackend(net, CPU, MEAN, STD, fuse=False)
     fused = MXNetBackend(net, CPU, MEAN, STD)
@@ -186,6 +190,7 @@ class Pointwise(TinyNet):
 
 
 def test_sizes_that_onednn_cannot_take_are_avoided(monkeypatch):
+    monkeypatch.delenv("MXNETSEG_GPU_PATH", raising=False)
     net = Pointwise(5)
     net.initialize()
     plain = MXNetBackend(net, CPU, MEAN, STD)

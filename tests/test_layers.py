@@ -17,7 +17,7 @@ LAYERS = (
     ("data", "models"),
     ("backbones", "nn"),
     ("config", "description", "files", "graph", "legend", "resample"),
-    ("boundary", "doctor", "palette", "plain_yaml", "progress", "runtime"),
+    ("boundary", "palette", "plain_yaml", "progress", "runtime"),
     ("errors", "registry", "version"),
 )
 LEVEL = {room: len(LAYERS) - k for k, layer in enumerate(LAYERS) for room in layer}

@@ -50,6 +50,8 @@ def copy(source, target):
     """Copy a file; the target that was there stays whole until the new one is."""
     with replacing(target) as aside:
         shutil.copyfile(str(source), str(aside))
+        with open(aside, "rb+") as file:
+            os.fsync(file.fileno())
 
 
 def check_folder(path):

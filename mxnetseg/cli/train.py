@@ -56,7 +56,7 @@ def run(args):
         resume = checkpoint.read(path)
         if not resume.meta.get("progress"):
             raise UsageError(f"{path} was not written by training, so there is nothing to resume.")
-        if args.weights:
+        if {"model.weights", "model.backbone_weights"} & set(flags):
             raise UsageError(
                 "--resume goes on with the parameters of its own checkpoint: drop --checkpoint, or "
                 "begin a new run from it without --resume."

@@ -14,10 +14,14 @@ def diverged(step):
     )
 
 
-def check_finite(net, step):
-    """Raise :func:`diverged` if a parameter is not finite, so that it is never saved."""
-    for parameter in net.collect_params().values():
-        if not np.isfinite(parameter.data(parameter.list_ctx()[0]).asnumpy()).all():
+def check_finite(net, state, step):
+    """Raise :func:`diverged` if a parameter or an array of ``state`` is not finite.
+
+    So such a thing is never saved. A loss tells of the step before only.
+    """
+    parameters = (p.data(p.list_ctx()[0]) for p in net.collect_params().values())
+    for array in (*parameters, *state.values()):
+        if not np.isfinite(array.asnumpy()).all():
             raise diverged(step)
 
 

@@ -1,7 +1,9 @@
 """What a run tells: log.jsonl, the terminal, Weights & Biases."""
 
+import collections
 import contextlib
 import json
+import math
 import os
 import time
 
@@ -11,13 +13,14 @@ from tqdm import tqdm
 from .. import config as configuration
 from .. import files
 from ..errors import UsageError
+from .health import diverged
 
 
 class Log:
     """log.jsonl always; the terminal and wandb beside it.
 
     A record of training stands for the steps since the one before: every ``train.log_interval``
-    steps, and at the end of a run for what is left.
+    steps, and whenever the run is saved.
     """
 
     def __init__(self, out, experiment, step):
@@ -32,7 +35,7 @@ class Log:
         except OSError as error:
             raise files.cannot_write(self._path, error) from None
         self._wandb = _wandb(experiment, out)
-        self._losses, self._last = [], {}
+        self._unread, self._losses, self._last = collections.deque(), [], {}
         self._timed, self._since = 0, time.time()
 
     def __enter__(self):
@@ -44,14 +47,29 @@ class Log:
         if self._wandb:
             self._wandb.finish()
 
-    def step(self, step, epoch, rate, loss, bar):
-        """Note the loss of step ``step``, the first of which is 1."""
-        self._losses.append(loss)
-        self._timed += 1
-        self._last = {"step": step, "epoch": epoch + 1, "loss": None, "lr": rate}
-        if step % self._interval == 0:
-            bar.set_postfix(loss=f"{np.mean(self._losses):.3f}", lr=f"{rate:.2g}")
-            self.flush()
+    def step(self, step, epoch, rate, parts, bar):
+        """Note a step, the first of which is 1, whose loss is the sum of ``parts``.
+
+        The loss is read by :meth:`settle`, when the devices have gone on.
+        """
+        self._unread.append((step, epoch, rate, parts, bar))
+
+    def settle(self, ahead=0):
+        """Read the losses of all steps but the last ``ahead``; MXNetSegError if one is not finite.
+
+        So the host is never more than ``ahead`` steps ahead of the devices.
+        """
+        while len(self._unread) > ahead:
+            step, epoch, rate, parts, bar = self._unread.popleft()
+            loss = sum(part.asscalar() for part in parts)
+            if not math.isfinite(loss):
+                raise diverged(step)
+            self._losses.append(loss)
+            self._timed += 1
+            self._last = {"step": step, "epoch": epoch + 1, "loss": None, "lr": rate}
+            if step % self._interval == 0:
+                bar.set_postfix(loss=f"{np.mean(self._losses):.3f}", lr=f"{rate:.2g}")
+                self.flush()
 
     def flush(self):
         """Write the record of the steps that have none yet."""
@@ -72,7 +90,7 @@ class Log:
         scores = {k: result[k] for k in keys}
         self._write(step=step, epoch=epoch + 1, best=best, **scores)
         self._timed, self._since = 0, time.time()  # speed is that of training alone
-        tqdm.write(
+        _say(
             f"epoch {epoch + 1}/{self._epochs}  mIoU {result['miou']:.4f}  pixel accuracy "
             f"{result['pixel_accuracy']:.4f}  best {best:.4f}"
         )
@@ -89,11 +107,23 @@ class Log:
     def _drop_after(self, step):
         """Remove what a run that was killed had noted after its last checkpoint."""
         if self._path.exists():
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-            kept = [
-                line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step
-            ]
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            kept = [line for line in lines if 0 <= _step_of(line) <= step]
             files.write(self._path, "".join(line + "\n" for line in kept))
+
+
+def _step_of(line):
+    """The step of a record; -1 of half a record, which a full disk leaves."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return -1
+
+
+def _say(text):
+    """Print above the bar; a reader who went away (``| head``) does not end the run."""
+    with contextlib.suppress(BrokenPipeError):
+        tqdm.write(text)
 
 
 def _wandb(experiment, out):

@@ -61,8 +61,9 @@ class Signals:
         return self.number is not None
 
     def reacted(self):
-        """The run has seen the signal and saves: only a second one ends the process now."""
-        self._reacted.set()
+        """If a signal arrived, the run has seen it and saves: only a second one ends it now."""
+        if self.is_set():
+            self._reacted.set()
 
     def _arrived(self, number, frame):
         self.number = number
@@ -86,6 +87,25 @@ class Signals:
     def _wait(self, number):
         if not self._reacted.wait(PATIENCE):
             _end(number, f"the run did not react for {PATIENCE} s")
+
+
+class Until:
+    """A data set that ends the run, which is saved in ``path``, when a signal has arrived."""
+
+    def __init__(self, dataset, stop, path):
+        self.dataset, self.stop, self.path = dataset, stop, path
+
+    def __getattr__(self, name):
+        return getattr(self.dataset, name)
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        if self.stop.is_set():
+            self.stop.reacted()
+            raise Interrupted(self.path, self.stop.number)
+        return self.dataset[index]
 
 
 def _end(number, reason):

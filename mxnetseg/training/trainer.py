@@ -1,7 +1,5 @@
 """Training: one run, told in order."""
 
-import collections
-import math
 import time
 from pathlib import Path
 
@@ -17,11 +15,11 @@ from ..inference.evaluator import evaluate
 from ..inference.protocol import Protocol
 from ..nn import Normalize
 from . import folder
-from .health import average_statistics, check_finite, diverged
+from .health import average_statistics, check_finite
 from .log import Log
 from .optimizer import Optimizer
 from .schedules import learning_rate
-from .signals import Interrupted, Signals
+from .signals import Interrupted, Signals, Until
 
 RUN_AHEAD = 2  # steps that the host may be ahead of the devices
 
@@ -108,27 +106,22 @@ def _train(experiment, contexts, out, resume):
     )
     log = Log(out, experiment, step)
 
-    def settle(steps=0):
-        """Read and note the losses of all but the last ``steps`` steps."""
-        while len(pending) > steps:
-            number, at, rate, parts = pending.popleft()
-            value = sum(part.asscalar() for part in parts)
-            if not math.isfinite(value):
-                raise diverged(number)
-            log.step(number, at, rate, value, bar)
-
-    def save():
-        settle()
+    def save(*names):
+        """Write the run as it stands under ``names``, the last one last."""
+        log.settle()
         mx.nd.waitall()  # reading does not wait for the update of running statistics by itself
+        stop.reacted()
+        log.flush()
         average_statistics(net, contexts)
-        check_finite(net, step)
+        state = optimizer.state()
+        check_finite(net, state, step)
         stand = {"step": step, "epochs": finished, "best": best, "total_steps": total_steps}
-        path = out / "last.params"
-        checkpoints.save(path, net, {**meta, "progress": stand}, optimizer.state())
-        return path
+        checkpoints.save(out / names[0], net, {**meta, "progress": stand}, state)
+        for name in names[1:]:
+            files.copy(out / names[0], out / name)
+        return out / names[-1]
 
     # --- epochs --------------------------------------------------------------------------------
-    pending = collections.deque()  # of steps whose loss is not read yet
     end = min(run.epochs, run.stop_after or run.epochs)
     saved_at = time.monotonic()
     with Signals() as stop, log, loader:
@@ -150,66 +143,43 @@ def _train(experiment, contexts, out, resume):
                 optimizer.step(rate)
                 step += 1
 
-                pending.append((step, epoch, rate, parts))
-                settle(RUN_AHEAD)
+                log.step(step, epoch, rate, parts, bar)
+                log.settle(RUN_AHEAD)
                 bar.update()
                 if stop.is_set():
                     break
                 if run.save_minutes and time.monotonic() - saved_at > 60 * run.save_minutes:
-                    save()
+                    save("last.params")
                     saved_at = time.monotonic()
 
             # --- save and validate -------------------------------------------------------------
-            last_epoch = epoch + 1 == end
-            settle()
-            if last_epoch or stop.is_set():
-                log.flush()
             if stop.is_set():
-                stop.reacted()
-                raise Interrupted(save(), stop.number)
-            is_best = False
-            if val_set and _validates(run, epoch + 1, last_epoch):
-                path = save()  # whatever happens while validating, nothing is lost
-                images = Until(val_set, stop, path)
+                raise Interrupted(save("last.params"), stop.number)
+            last_epoch, is_best = epoch + 1 == end, False
+            if val_set and _validates(run, epoch + 1, end):
+                path = save("last.params")  # whatever happens while validating, nothing is lost
                 backend = MXNetBackend(net, contexts, info.mean, info.std)
-                result = evaluate(backend, images, protocol)
+                result = evaluate(backend, Until(val_set, stop, path), protocol)
                 is_best = best is None or result["miou"] > best
                 best = result["miou"] if is_best else best
                 log.validation(step, epoch, result, best)
             bar.close()
             finished = epoch + 1
-            path = save()
+            keeps = run.keep_every and finished % run.keep_every == 0
+            path = save(
+                *["best.params"] * is_best,
+                *[f"epoch_{finished:04d}.params"] * bool(keeps),
+                "last.params",  # after the others: a run that dies in between makes them again
+            )
             saved_at = time.monotonic()
-            if is_best:
-                files.copy(path, out / "best.params")
-            if run.keep_every and finished % run.keep_every == 0:
-                files.copy(path, out / f"epoch_{finished:04d}.params")
             if stop.is_set() and not last_epoch:
-                stop.reacted()
                 raise Interrupted(path, stop.number)
     return best
 
 
-def _validates(run, epoch, is_last):
+def _validates(run, epoch, end):
     """Whether the network is validated after this epoch, counted from 1."""
-    return is_last or epoch % run.validate_every == 0 or epoch > run.epochs - run.validate_last
-
-
-class Until:
-    """A data set that ends the run when a signal has arrived."""
-
-    def __init__(self, dataset, stop, path):
-        self.dataset, self.stop, self.path = dataset, stop, path
-        self.info, self.split = dataset.info, dataset.split
-
-    def __len__(self):
-        return len(self.dataset)
-
-    def __getitem__(self, index):
-        if self.stop.is_set():
-            self.stop.reacted()
-            raise Interrupted(self.path, self.stop.number)
-        return self.dataset[index]
+    return epoch == end or epoch % run.validate_every == 0 or epoch > end - run.validate_last
 
 
 def _freeze(block):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from mxnetseg.inference.evaluator import evaluate
 from mxnetseg.inference.protocol import Protocol
 from mxnetseg.training import folder, health, trainer
 from mxnetseg.training.log import Log
+from mxnetseg.training.signals import Until
 
 from .test_trainer import difference, run, stop_at
 
@@ -49,6 +51,14 @@ def test_the_last_good_checkpoint_survives(tmp_path, monkeypatch):
     assert all(np.isfinite(v.asnumpy()).all() for v in again.parameters.values())
 
 
+def test_state_that_is_not_finite_is_never_saved():
+    net = mx.gluon.nn.Dense(1, in_units=1)
+    net.initialize()
+    health.check_finite(net, {"0:weight": mx.nd.zeros(1)}, 1)
+    with pytest.raises(MXNetSegError, match="not finite at step 1"):
+        health.check_finite(net, {"0:weight": mx.nd.array([np.inf])}, 1)
+
+
 def test_a_run_shorter_than_the_interval_is_logged(tmp_path):
     run(tmp_path, train__log_interval=1000, train__epochs=1)
     (record,) = records(tmp_path)
@@ -60,16 +70,19 @@ def test_speed_is_that_of_training_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("mxnetseg.training.log.time.time", lambda: now[0])
     experiment = config.build({"train.batch_size": 8, "train.log_interval": 4})
     bar = type("Bar", (), {"set_postfix": lambda self, **values: None})()
+    loss = [mx.nd.ones(1)]
     with Log(tmp_path, experiment, 0) as log:
         for step in (1, 2):
             now[0] += 1
-            log.step(step, 0, 0.1, 1.0, bar)
+            log.step(step, 0, 0.1, loss, bar)
+            log.settle()
         now[0] += 100  # of validation
         scores = {"miou": 0, "pixel_accuracy": 0, "mean_accuracy": 0, "seconds": 100}
         log.validation(2, 0, scores, 0)
         for step in (3, 4):
             now[0] += 2
-            log.step(step, 1, 0.1, 1.0, bar)
+            log.step(step, 1, 0.1, loss, bar)
+            log.settle()
     assert records(tmp_path)[-1]["images_per_second"] == 4  # two steps of 8 in four seconds
 
 
@@ -176,7 +189,7 @@ def test_a_stuck_run_can_be_ended(patience, signals):
 
 
 def test_a_signal_while_validating_ends_the_run_saved(tmp_path, monkeypatch):
-    read = trainer.Until.__getitem__
+    read = Until.__getitem__
 
     def hooked(self, index):
         if index == 1:
@@ -186,7 +199,7 @@ def test_a_signal_while_validating_ends_the_run_saved(tmp_path, monkeypatch):
         return read(self, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Until, "__getitem__", hooked)
+        patch.setattr(Until, "__getitem__", hooked)
         with pytest.raises(trainer.Interrupted) as stopped:
             run(tmp_path / "parts", train__validate_every=1)
     assert stopped.value.exit_code == 143
@@ -220,7 +233,7 @@ def test_a_run_that_dies_within_an_epoch_goes_on_exactly(tmp_path, monkeypatch):
 
 def test_which_epochs_are_validated_and_kept(tmp_path):
     run(tmp_path, train__epochs=9, train__stop_after=6, train__validate_every=3,
-        train__validate_last=5, train__keep_every=2, data__options={"size": [32, 32], "scenes": 4},
+        train__validate_last=2, train__keep_every=2, data__options={"size": [32, 32], "scenes": 4},
         train__crop_size=32)  # fmt: skip
     validated = [r["epoch"] for r in records(tmp_path) if "miou" in r]
     assert validated == [3, 5, 6]
@@ -230,13 +243,50 @@ def test_which_epochs_are_validated_and_kept(tmp_path):
     assert checkpoint.read(tmp_path / "last.params").meta["progress"]["total_steps"] == 9
 
 
+def test_a_run_that_dies_between_two_files_makes_both_again(tmp_path, monkeypatch):
+    def dies(source, target):
+        raise KeyboardInterrupt
+
+    settings = dict(train__epochs=1, train__validate_every=1, train__keep_every=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.files, "copy", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, **settings)
+    run(tmp_path, resume=checkpoint.read(tmp_path / "last.params"))
+    names = ("best.params", "last.params", "epoch_0001.params")
+    assert len({(tmp_path / name).read_bytes() for name in names}) == 1
+
+
+def test_half_a_record_in_the_log_is_dropped(tmp_path):
+    run(tmp_path, train__epochs=1)
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"step": 2, "pa}\n[1]\n{"step')
+    run(tmp_path, resume=checkpoint.read(tmp_path / "last.params"))
+    assert [r["step"] for r in records(tmp_path)] == [1, 2, 3]
+
+
 # --- folders ------------------------------------------------------------------------------------
 
 
 def test_two_runs_in_one_folder(tmp_path):
-    with folder.held(tmp_path), pytest.raises(UsageError, match=f"process {os.getpid()}"):
-        run(tmp_path)
+    (tmp_path / ".last.params.1.2.part").write_text("what a killed run left")
+    with folder.held(tmp_path):
+        assert not list(tmp_path.glob("*.part"))
+        with pytest.raises(MXNetSegError, match=f"process {os.getpid()}") as error:
+            run(tmp_path)
+        assert error.value.exit_code == 1
     run(tmp_path, train__epochs=1)
+
+
+def test_two_runs_in_one_folder_without_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "fcntl", None)
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    (tmp_path / ".lock").write_text(f"{other.pid} {socket.gethostname()}")
+    with pytest.raises(MXNetSegError, match=f"process {other.pid}"), folder.held(tmp_path):
+        pass
+    other.communicate(b"\n")
+    with folder.held(tmp_path):
+        pass
 
 
 class Full:

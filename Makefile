@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow test-cpus test-faults test-gpu-path test-pythons bench lint format clean
+.PHONY: demo test test-slow test-fuzz test-cpus test-faults test-gpu-path test-pythons bench lint format clean
 
 # what `make test` runs: make test T=tests/models
 T := tests
@@ -43,6 +43,10 @@ test-faults: $(READY)
 test-gpu-path: $(READY)
 	MXNETSEG_GPU_PATH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal \
 		tests/test_losses.py tests/training tests/inference tests/test_runtime.py tests/test_smoke.py
+
+# 1,000 damaged images, masks, configurations and checkpoints each.
+test-fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow tests/test_fuzz.py
 
 test-pythons:
 	tests/pythons.sh

@@ -16,7 +16,7 @@ LAYERS = (
     ("checkpoint", "losses", "metrics"),
     ("data", "models"),
     ("backbones", "nn"),
-    ("config", "description", "files", "graph", "legend", "resample"),
+    ("config", "description", "files", "graph", "legend", "params", "resample"),
     ("boundary", "palette", "plain_yaml", "progress", "runtime"),
     ("errors", "registry", "version"),
 )

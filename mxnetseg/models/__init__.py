@@ -31,5 +31,6 @@ from . import (  # noqa: F401
     swiftnetpr,
 )
 from .base import SegmentationModel, create, names
+from .published import PUBLISHED
 
-__all__ = ["SegmentationModel", "create", "names"]
+__all__ = ["PUBLISHED", "SegmentationModel", "create", "names"]

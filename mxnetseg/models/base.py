@@ -8,8 +8,9 @@ import mxnet as mx
 from .. import backbones
 from ..errors import UsageError
 from ..nn import TwoGraphBlock, resize_like, sequential
-from ..registry import Registry, check_options
+from ..registry import Registry, check_options, unknown
 from .channels import set_image_channels
+from .published import PUBLISHED, resolve
 
 registry = Registry("network")
 
@@ -174,8 +175,15 @@ def register(name):
 
 
 def names():
-    """The names of all networks."""
+    """The names of all networks, without those of the published sizes."""
     return registry.names()
+
+
+def find(name):
+    """The class of a network; UsageError with near matches if there is none."""
+    if name not in registry.names():
+        raise unknown("network", name, [*registry.names(), *PUBLISHED])
+    return registry.get(name)
 
 
 def create(
@@ -190,6 +198,8 @@ def create(
     """A network by name, with random weights.
 
     Args:
+        name: one of :func:`names`, or of a published size: ``pidnet_m``, see
+            :data:`~mxnetseg.models.published.PUBLISHED`.
         num_classes: channels of the logits.
         backbone: a name from ``backbones.names()`` or a Backbone; the network's own default if
             None.
@@ -201,10 +211,11 @@ def create(
     Raises:
         UsageError: unknown names or options, with near matches; impossible values.
     """
-    network = registry.get(name)
+    name, options = resolve(name, options)
+    network = find(name)
     if not isinstance(num_classes, int) or num_classes < 1:
         raise UsageError(f"num_classes must be a positive whole number, not {num_classes!r}.")
-    created_with = {"name": str(name).lower(), "num_classes": num_classes, **options}
+    created_with = {"name": name, "num_classes": num_classes, **options}
     if "backbone" in inspect.signature(network).parameters:
         stride = options.pop("output_stride", None)
         if not isinstance(backbone, backbones.Backbone):

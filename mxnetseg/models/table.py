@@ -8,6 +8,7 @@ import numpy as np
 from .. import backbones
 from ..errors import UsageError
 from . import base
+from .published import PUBLISHED, resolve
 
 CLASSES = 19  # the published parameter counts are those for Cityscapes
 
@@ -16,7 +17,8 @@ def facts(name, backbone=None, num_classes=CLASSES):
     """What one network is and takes, with one backbone, as JSON.
 
     Keys:
-        name, title: of the network. backbone: its name; None for a trunk of its own.
+        name, title: of the network or the published size. backbone: its name; None for a trunk
+            of its own.
         output_stride, output_strides: the default and all that are permitted; None and [] for a
             trunk of its own.
         outputs: names of all outputs, those of the auxiliary heads included.
@@ -29,7 +31,7 @@ def facts(name, backbone=None, num_classes=CLASSES):
     Raises:
         UsageError: the backbone does not fit.
     """
-    network = base.registry.get(name)
+    network = _network(name)
     aux = inspect.signature(network).parameters.get("aux")
 
     def create(**options):
@@ -61,7 +63,7 @@ def facts(name, backbone=None, num_classes=CLASSES):
 
 def table(backbone=None, num_classes=CLASSES):
     """The facts of every network with its default backbone, or of those that take ``backbone``."""
-    names = base.names()
+    names = [*base.names(), *PUBLISHED]
     if backbone is not None:
         backbones.registry.get(backbone)  # an unknown name is an error, not an empty table
         names = [n for n in names if takes_backbone(n)]
@@ -80,12 +82,12 @@ def table_of(name, num_classes=CLASSES):
 
 def takes_backbone(name):
     """Whether a network's backbone can be chosen."""
-    return "backbone" in inspect.signature(base.registry.get(name)).parameters
+    return "backbone" in inspect.signature(_network(name)).parameters
 
 
 def output_strides(name, backbone):
     """The output strides that both a network and its backbone permit."""
-    permitted = sorted(base.registry.get(name).output_strides)
+    permitted = sorted(_network(name).output_strides)
     return permitted if base.dilates(backbone.name) else [backbone.output_stride]
 
 
@@ -128,7 +130,7 @@ def as_text(rows):
 
 def as_text_of(rows):
     """One network, from :func:`table_of`."""
-    f, network = rows[0], base.registry.get(rows[0]["name"])
+    f, network = rows[0], _network(rows[0]["name"])
     options = [
         f"{p.name}={p.default!r}"
         for p in inspect.signature(network).parameters.values()
@@ -156,6 +158,11 @@ def as_text_of(rows):
         for r in rows
     ]
     return "\n".join([*text, *_aligned([head, *lines], right=3)])
+
+
+def _network(name):
+    """The class behind a name."""
+    return base.find(resolve(name)[0])
 
 
 def _facts_or_none(name, backbone, num_classes):

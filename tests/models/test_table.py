@@ -68,3 +68,23 @@ def test_unknown_names(capsys):
     assert "fcn" in capsys.readouterr().err
     with pytest.raises(UsageError, match="resnet101"):
         table.table("resnet1o1")
+
+
+# published at 19 classes, in inference, by XuJiacong/PIDNet's README
+@pytest.mark.parametrize("name, millions", [("pidnet_s", 7.6), ("pidnet_l", 36.9)])
+def test_published_sizes_have_rows(name, millions):
+    found = table.facts(name)
+    assert found["name"] == name
+    assert found["parameters"]["trainable"] / 1e6 == pytest.approx(millions, abs=0.1)
+
+
+def test_a_published_size_is_a_network_with_options(capsys):
+    net = models.create("PIDNet_M", 19, initialize=False)
+    assert net.created_with == {"name": "pidnet", "num_classes": 19, "variant": "M"}
+    assert set(models.PUBLISHED) <= {
+        line.split()[0] for line in printed(capsys).splitlines() if line
+    }
+    with pytest.raises(UsageError, match="pidnet with variant M, not S"):
+        models.create("pidnet_m", 19, variant="S")
+    with pytest.raises(UsageError, match="pidnet_m"):
+        models.create("pidnet_mm", 19)

@@ -14,6 +14,7 @@ from .labels import describe
 from .opencv import by_channels
 from .sample import Sample
 from .schema import Layout, SplitSpec
+from .synthetic import Streets
 
 
 class FileDataset:
@@ -237,8 +238,6 @@ def create(name, split, root=None, **options):
     """
     drawn = sources.info(name)
     if drawn.spec.generator == "streets":
-        from .synthetic import Streets
-
         check_options(f"data set {drawn.name}", Streets, options, exclude=("info", "split"))
         return Streets(drawn, split, **options)
     source, info = open_info(name, options)

@@ -336,6 +336,14 @@ def test_weizmann_masks_of_another_size(tmp_path):
     assert colour.names[0].startswith("weizmann_horse_db/rgb")
 
 
+def test_the_example_in_the_docs_is_the_real_one():
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs/development.md").read_text(encoding="utf-8")
+    assert (root / "mxnetseg/data/catalog/aeroscapes.yaml").read_text(encoding="utf-8") in page
+    example = page.split("```python\n@layout(")[1].split("```")[0].rstrip()
+    assert f"@layout({example}\n" in Path(__file__).with_name("miniatures.py").read_text()
+
+
 def test_folds():
     """Five parts that cover everything; the same for everybody."""
     from mxnetseg.data.layout import _dealt

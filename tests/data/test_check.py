@@ -183,10 +183,10 @@ def test_masks_beside_listed_ones_with_another_ending_are_other_things(tmp_path)
     )
     for other in tmp_path.glob("gtFine/train/*/*_labelIds.png"):
         shutil.copy(other, str(other).replace("000019", "000029"))
-    shutil.move(tmp_path / "leftImg8bit", tmp_path / "gone")  # only the list is left
+    shutil.move(str(tmp_path / "leftImg8bit"), str(tmp_path / "gone"))  # only the list is left
     (tmp_path / "leftImg8bit/train/aachen").mkdir(parents=True)
     shutil.copy(tmp_path / f"gone/{folder}_leftImg8bit.png", tmp_path / "leftImg8bit/train/aachen")
-    shutil.move(tmp_path / "gtFine", tmp_path / "labels")
+    shutil.move(str(tmp_path / "gtFine"), str(tmp_path / "labels"))
     (tmp_path / "train.lst").write_text(
         f"leftImg8bit/{folder}_leftImg8bit.png\tlabels/{folder}_gtFine_labelIds.png\n"
     )

@@ -10,10 +10,17 @@ flags=" $(grep -m1 '^flags' /proc/cpuinfo) "
 has() { for flag in "$@"; do [[ $flags == *" $flag "* ]] || return 1; done; }
 
 settings=()
+if [ -n "${OPENBLAS_CORETYPE:-}" ]; then
+  # Somebody set it because this processor needs it: oneDNN's sets alone are tried.
+  echo "== OPENBLAS_CORETYPE is $OPENBLAS_CORETYPE and stays so; other kernels of OpenBLAS are left out"
+  settings+=("DNNL_MAX_CPU_ISA=SSE41")
+  has avx2 fma && settings+=("DNNL_MAX_CPU_ISA=AVX2")
+else
 has avx && settings+=("OPENBLAS_CORETYPE=Sandybridge DNNL_MAX_CPU_ISA=SSE41")
 has avx2 fma && settings+=("OPENBLAS_CORETYPE=Haswell DNNL_MAX_CPU_ISA=AVX2"
   "OPENBLAS_CORETYPE=Zen DNNL_MAX_CPU_ISA=AVX2")
 has avx512f avx512dq && settings+=("OPENBLAS_CORETYPE=SkylakeX DNNL_MAX_CPU_ISA=AVX512_CORE")
+fi
 
 failed=0
 for setting in "${settings[@]}"; do
@@ -22,5 +29,5 @@ for setting in "${settings[@]}"; do
   env $setting ONEDNN_MAX_CPU_ISA="${setting##*ISA=}" OMP_NUM_THREADS=1 \
     "$python" -m pytest -n 2 --dist worksteal "$@" || failed=1
 done
-echo "== $(grep -m1 'model name' /proc/cpuinfo): ${#settings[@]} of 4 settings could be run"
+echo "== $(grep -m1 'model name' /proc/cpuinfo): ${#settings[@]} settings were run"
 exit $failed

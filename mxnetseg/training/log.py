@@ -19,18 +19,21 @@ from .health import diverged
 class Log:
     """log.jsonl always; the terminal and wandb beside it.
 
+    Args:
+        step, epochs: where the run stands; epochs whose validation is done.
+
     A record of training stands for the steps since the one before: every ``train.log_interval``
     steps, and whenever the run is saved.
     """
 
-    def __init__(self, out, experiment, step):
+    def __init__(self, out, experiment, step=0, epochs=0):
         self._interval = experiment.train.log_interval
         self._batch = experiment.train.batch_size
         self._epochs = experiment.train.epochs
         self._path = out / "log.jsonl"
         files.write(out / "config.yaml", configuration.to_yaml(experiment))
         try:
-            self._drop_after(step)
+            self._drop_after(step, epochs)
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
             raise files.cannot_write(self._path, error) from None
@@ -104,20 +107,19 @@ class Log:
         if self._wandb:
             self._wandb.log(record, step=record["step"])
 
-    def _drop_after(self, step):
+    def _drop_after(self, step, epochs):
         """Remove what a run that was killed had noted after its last checkpoint."""
-        if self._path.exists():
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
-            kept = [line for line in lines if 0 <= _step_of(line) <= step]
-            files.write(self._path, "".join(line + "\n" for line in kept))
-
-
-def _step_of(line):
-    """The step of a record; -1 of half a record, which a full disk leaves."""
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, TypeError, KeyError):
-        return -1
+        if not self._path.exists():
+            return
+        kept = []
+        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+                valid = record["epoch"] <= epochs if "miou" in record else record["step"] <= step
+            except (ValueError, TypeError, KeyError):  # half a record, which a full disk leaves
+                valid = False
+            kept += [line + "\n"] if valid else []
+        files.write(self._path, "".join(kept))
 
 
 def _say(text):

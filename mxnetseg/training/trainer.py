@@ -104,7 +104,7 @@ def _train(experiment, contexts, out, resume):
         experiment=experiment.model_dump(mode="json"),
         protocol=protocol.as_dict(),
     )
-    log = Log(out, experiment, step)
+    log = Log(out, experiment, step, finished)
 
     def save(*names):
         """Write the run as it stands under ``names``, the last one last."""

@@ -71,7 +71,7 @@ def test_speed_is_that_of_training_alone(tmp_path, monkeypatch):
     experiment = config.build({"train.batch_size": 8, "train.log_interval": 4})
     bar = type("Bar", (), {"set_postfix": lambda self, **values: None})()
     loss = [mx.nd.ones(1)]
-    with Log(tmp_path, experiment, 0) as log:
+    with Log(tmp_path, experiment) as log:
         for step in (1, 2):
             now[0] += 1
             log.step(step, 0, 0.1, loss, bar)
@@ -253,6 +253,7 @@ def test_a_run_that_dies_between_two_files_makes_both_again(tmp_path, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path, **settings)
     run(tmp_path, resume=checkpoint.read(tmp_path / "last.params"))
+    assert sum("miou" in record for record in records(tmp_path)) == 1  # validated twice
     names = ("best.params", "last.params", "epoch_0001.params")
     assert len({(tmp_path / name).read_bytes() for name in names}) == 1
 

@@ -17,7 +17,7 @@ def identify(system, shapes):
     """The backbone that a classifier's file belongs to.
 
     Args:
-        system: a library, one of ``origins.CLASSIFIERS``. shapes: {the library's name: shape}.
+        system: a library, one of ``origins.LIBRARIES``. shapes: {the library's name: shape}.
 
     Returns:
         The backbone's name; {our name: theirs}, without the classifier's own entries.
@@ -25,7 +25,7 @@ def identify(system, shapes):
     Raises:
         UsageError: a network that no backbone here equals, with the reason.
     """
-    origin = origins.get(system, origins.CLASSIFIERS)
+    origin = origins.get(system, origins.LIBRARIES)
     try:
         family, found = origin.backbone(shapes) or (None, {})
     except UsageError:  # with a reason

@@ -40,7 +40,7 @@ def import_file(system, path, out, build=None, classes=None, dataset=None):
     if weights.key:
         origin["key"] = weights.key
     lines = [f"read     {path}: {len(weights.state)} entries, SHA-256 {weights.sha256}"]
-    if system in origins.CLASSIFIERS:
+    if system in origins.LIBRARIES:
         if build or classes or dataset:
             raise UsageError(f"--build, --classes and --data have no meaning for {system}.")
         used = _import_backbone(system, weights, out, origin)
@@ -108,7 +108,7 @@ def export_file(system, path, out):
         UsageError: the network is none of ``system``; another ending than those of
             ``convert.files``.
     """
-    origins.get(system, origins.NETWORKS)
+    origins.get(system, origins.CODE_BASES)
     saved = checkpoint.read(path, any_network=True)
     origin = saved.meta.get("origin") or {}
     came_from_here = origin.get("system") == system
@@ -134,7 +134,7 @@ def export_file(system, path, out):
 
 def _check_home(system, saved):
     name, backbone = saved.meta["network"]["name"], saved.meta["network"].get("backbone") or ""
-    homes = [home for home in origins.NETWORKS if name in origins.get(home).HOMES]
+    homes = [home for home in origins.CODE_BASES if name in origins.get(home).HOMES]
     if system not in homes:
         whose = f"one of {homes[0]}" if homes else "of no other code base"
         raise UsageError(f"{saved.path} holds the network '{name}', which is {whose}.")

@@ -17,7 +17,7 @@ def complete(system, build, state):
     """``build`` with all that the file shows.
 
     Args:
-        system: a code base, one of ``origins.NETWORKS``. build: the constructor facts that somebody
+        system: a code base, one of ``origins.CODE_BASES``. build: the constructor facts that somebody
             named. state: {name: array}.
 
     Returns:
@@ -27,7 +27,7 @@ def complete(system, build, state):
     Raises:
         UsageError: not a checkpoint of ``system``; an option that must be named, with candidates.
     """
-    origin = origins.get(system, origins.NETWORKS)
+    origin = origins.get(system, origins.CODE_BASES)
     known = _options(origin)
     for option in build:
         if option not in known:

@@ -6,7 +6,7 @@ Every origin has
 * ``SIGNS``: entries of its files, of which any one shows that a file is this origin's and no
   other's.
 
-A code base of segmentation networks (``NETWORKS``) has besides
+A code base of segmentation networks (``CODE_BASES``) has besides
 
 * ``NETWORKS``: {class name: function of its constructor's arguments}; the functions' signatures say
   which build options there are and what the original's defaults are. ``IGNORED``, if it is there:
@@ -23,7 +23,7 @@ A code base of segmentation networks (``NETWORKS``) has besides
 * ``renamed(net, build, state) -> {name in the file: standard name}``, if it has files of several
   layouts.
 
-A library of ImageNet classifiers (``CLASSIFIERS``), whose files start a backbone, has besides
+A library of ImageNet classifiers (``LIBRARIES``), whose files start a backbone, has besides
 
 * ``KNOWN``: those that are a backbone here, for the error;
 * ``backbone(shapes) -> (family, {our name: its name})``: what a file is; None if it is nothing
@@ -34,11 +34,11 @@ import importlib
 
 from ..registry import unknown
 
-NETWORKS = ("mxnetseg", "semseg", "sanet", "pidnet", "mlmsnet", "pmsdsen")
-CLASSIFIERS = ("torchvision", "timm", "gluoncv", "tonylins")
+CODE_BASES = ("mxnetseg", "semseg", "sanet", "pidnet", "mlmsnet", "pmsdsen")
+LIBRARIES = ("torchvision", "timm", "gluoncv", "tonylins")
 
-NAMES = (*NETWORKS, *CLASSIFIERS)
-SYSTEMS = (*NETWORKS, "pmsdsen_parts")
+NAMES = (*CODE_BASES, *LIBRARIES)
+SYSTEMS = (*CODE_BASES, "pmsdsen_parts")
 """What :func:`convert.from_original` knows: the code bases, and single modules of one."""
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = sorted((ROOT / "tests/reference").glob("*/*.json"))
 
 
-@pytest.mark.parametrize("name", origins.NETWORKS)
+@pytest.mark.parametrize("name", origins.CODE_BASES)
 def test_a_code_base_says_all_that_is_asked(name):
     origin = origins.get(name)
     assert origin.TITLE and origin.SIGNS and origin.__doc__
@@ -27,7 +27,7 @@ def test_a_code_base_says_all_that_is_asked(name):
     assert all(isinstance(options, dict) for options in origin.DATA_OPTIONS.values())
 
 
-@pytest.mark.parametrize("name", origins.CLASSIFIERS)
+@pytest.mark.parametrize("name", origins.LIBRARIES)
 def test_a_library_says_all_that_is_asked(name):
     origin = origins.get(name)
     assert origin.TITLE and origin.SIGNS and origin.KNOWN and origin.__doc__
@@ -37,7 +37,7 @@ def test_a_library_says_all_that_is_asked(name):
 
 
 def test_a_network_has_one_home_at_most():
-    homes = [network for name in origins.NETWORKS for network in origins.get(name).HOMES]
+    homes = [network for name in origins.CODE_BASES for network in origins.get(name).HOMES]
     assert len(homes) == len(set(homes))
 
 

@@ -7,6 +7,7 @@ error says in what.
 from .. import backbones
 from ..errors import UsageError
 from . import guess, origins
+from .shapes import bare
 
 _NORM = {"weight": "gamma", "bias": "beta"}
 # the blocks of MobileNetV2 by stage: the first, how many, and how many layers stand before them
@@ -17,15 +18,18 @@ def identify(system, shapes):
     """The backbone that a classifier's file belongs to.
 
     Args:
-        system: a library, one of ``origins.LIBRARIES``. shapes: {the library's name: shape}.
+        system: a library, one of ``origins.LIBRARIES``.
+        shapes: {name in the file: shape}.
 
     Returns:
-        The backbone's name; {our name: theirs}, without the classifier's own entries.
+        The backbone's name; {our name: name in the file}, without the classifier's own entries.
 
     Raises:
         UsageError: a network that no backbone here equals, with the reason.
     """
     origin = origins.get(system, origins.LIBRARIES)
+    in_file = {bare(name): name for name in shapes}
+    shapes = {name: shapes[full] for name, full in in_file.items()}
     try:
         family, found = origin.backbone(shapes) or (None, {})
     except UsageError:  # with a reason
@@ -39,7 +43,7 @@ def identify(system, shapes):
         )
     name, own = matching(family, {ours: shapes[theirs] for ours, theirs in found.items()})
     if name is not None:
-        return name, {k: found[k] for k in own}
+        return name, {k: in_file[found[k]] for k in own}
     raise UsageError(
         f"None of the backbones {', '.join(_family(family))} has the shapes of this file; "
         f"{origin.TITLE} makes networks of this family in more sizes than there are here."

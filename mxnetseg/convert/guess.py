@@ -17,8 +17,9 @@ def complete(system, build, state):
     """``build`` with all that the file shows.
 
     Args:
-        system: a code base, one of ``origins.CODE_BASES``. build: the constructor facts that somebody
-            named. state: {name: array}.
+        system: a code base, one of ``origins.CODE_BASES``.
+        build: the constructor facts that somebody named.
+        state: {name: array}.
 
     Returns:
         The options that make the network; those of them that the file showed; those that neither

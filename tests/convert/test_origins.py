@@ -150,6 +150,9 @@ def test_classifiers_are_recognised_and_renamed(rules, library, backbone):
     found, renamed = classifiers.identify(library, {**counters, **shapes})
     assert found == backbone
     assert renamed == {ours: theirs for theirs, (ours, _) in names.items()}
+    wrapped = {f"module.{k}": shape for k, shape in {**counters, **shapes}.items()}
+    again = {ours: f"module.{theirs}" for ours, theirs in renamed.items()}
+    assert classifiers.identify(library, wrapped) == (backbone, again)
     sign = "torchvision" if rules.startswith("densenet") else library
     assert f"--from {sign}." in guess.hint("", Shapes(shapes))
 

@@ -77,7 +77,10 @@ class Train(Section):
     """The run."""
 
     epochs: int = Field(50, ge=1)
-    batch_size: int = Field(8, ge=1)
+    batch_size: int = Field(8, ge=1, description="images, of all devices together")
+    accumulate: int = Field(
+        1, ge=1, description="batches that make one step: that of one batch so many times as large"
+    )
     crop_size: Optional[Size] = Field(
         None, description="a side or (height, width) in pixels; None: the data set's own"
     )
@@ -85,6 +88,17 @@ class Train(Section):
     validate_every: int = Field(1, ge=0, description="epochs; 0: never")
     log_interval: int = Field(10, ge=1, description="steps")
     freeze_bn: bool = Field(False, description="batch norm uses its running statistics")
+    freeze: List[str] = Field(
+        [],
+        description="patterns of parameters that stay as they are: backbone.*, *.gamma, *.beta; "
+        "*.running_*: norms use their running statistics",
+    )
+    clip_norm: Optional[float] = Field(
+        None, gt=0, description="largest norm of the gradients of all parameters together"
+    )
+    ema: Optional[float] = Field(
+        None, gt=0, lt=1, description="decay of an average of the weights: validated and saved"
+    )
     validate_last: int = Field(0, ge=0, description="validate after each of the last epochs")
     save_minutes: float = Field(
         10, ge=0, description="last.params is written so often within an epoch, too; 0: never"
@@ -98,9 +112,10 @@ class Train(Section):
 class Optim(Section):
     """Optimiser and learning rate."""
 
-    name: Literal["sgd", "nag", "adam"] = "sgd"
+    name: Literal["sgd", "nag", "adam", "adamw"] = "sgd"
     lr: float = Field(0.01, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and nag")
+    betas: Tuple[float, float] = Field((0.9, 0.999), description="of adam and adamw")
     weight_decay: float = Field(1e-4, ge=0)
     decay_norm_and_bias: bool = Field(True, description="weight decay on norms and biases too")
     head_lr_factor: float = Field(1.0, gt=0, description="times lr, for all but the backbone")
@@ -108,13 +123,31 @@ class Optim(Section):
         {}, description="{pattern of parameter names: times lr}; the last that fits counts"
     )
     decays: Dict[str, float] = Field({}, description="{pattern: times weight_decay}")
-    schedule: Literal["poly", "cosine", "step", "linear", "constant"] = "poly"
+    schedule: Literal["poly", "cosine", "step", "linear", "constant", "cyclic", "one_cycle"] = (
+        "poly"
+    )
     power: float = Field(0.9, gt=0, description="of poly")
-    step_epochs: List[float] = Field([], description="epochs at which step cuts the rate")
+    step_epochs: List[float] = Field([], description="epochs at which step and cyclic cut the rate")
     step_factor: float = Field(0.1, gt=0, lt=1)
-    final_lr: float = Field(0.0, ge=0, description="where poly, cosine and linear end")
+    cycle_epochs: int = Field(
+        5, ge=1, description="of cyclic; so many times lr is its highest rate"
+    )
+    rise: float = Field(0.3, gt=0, lt=1, description="of one_cycle, the share of steps up to lr")
+    final_lr: float = Field(0.0, ge=0, description="where poly, cosine, linear and one_cycle end")
     warmup_epochs: float = Field(0.0, ge=0)
     warmup_factor: float = Field(0.1, ge=0, le=1, description="times lr, at the first step")
+    warmup_first: bool = Field(
+        False,
+        description="poly, cosine, linear and one_cycle begin when warm-up is over; else they run "
+        "over all steps, and warm-up scales their first rates",
+    )
+
+    @pydantic.field_validator("betas")
+    @classmethod
+    def _below_one(cls, value):
+        if not all(0 <= beta < 1 for beta in value):
+            raise ValueError("both are at least 0 and below 1")
+        return value
 
 
 class Loss(Section):

@@ -38,7 +38,7 @@ class Log:
         except OSError as error:
             raise files.cannot_write(self._path, error) from None
         self._wandb = _wandb(experiment, out)
-        self._unread, self._losses, self._last = collections.deque(), [], {}
+        self._unread, self._losses, self._norms, self._last = collections.deque(), [], [], {}
         self._timed, self._since = 0, time.time()
 
     def __enter__(self):
@@ -50,12 +50,15 @@ class Log:
         if self._wandb:
             self._wandb.finish()
 
-    def step(self, step, epoch, rate, parts, bar):
-        """Note a step, the first of which is 1, whose loss is the sum of ``parts``.
+    def step(self, step, epoch, rate, parts, norm, bar):
+        """Note a step; what it is told as arrays, :meth:`settle` reads when the devices went on.
 
-        The loss is read by :meth:`settle`, when the devices have gone on.
+        Args:
+            step: the first one is 1.
+            parts: arrays (1,), their sum is the loss.
+            norm: of the gradients (1,), or None.
         """
-        self._unread.append((step, epoch, rate, parts, bar))
+        self._unread.append((step, epoch, rate, parts, norm, bar))
 
     def settle(self, ahead=0):
         """Read the losses of all steps but the last ``ahead``; MXNetSegError if one is not finite.
@@ -63,11 +66,13 @@ class Log:
         So the host is never more than ``ahead`` steps ahead of the devices.
         """
         while len(self._unread) > ahead:
-            step, epoch, rate, parts, bar = self._unread.popleft()
+            step, epoch, rate, parts, norm, bar = self._unread.popleft()
             loss = sum(part.asscalar() for part in parts)
             if not math.isfinite(loss):
                 raise diverged(step)
             self._losses.append(loss)
+            if norm is not None:
+                self._norms.append(float(norm.asscalar()))
             self._timed += 1
             self._last = {"step": step, "epoch": epoch + 1, "loss": None, "lr": rate}
             if step % self._interval == 0:
@@ -80,19 +85,25 @@ class Log:
             return
         now = time.time()
         self._last["loss"] = float(np.mean(self._losses))
+        if self._norms:
+            self._last["gradient_norm"] = float(np.mean(self._norms))
         if self._timed:
             speed = self._timed * self._batch / max(now - self._since, 1e-9)
             self._last["images_per_second"] = round(speed, 2)
         self._write(**self._last)
-        self._losses = []
+        self._losses, self._norms = [], []
         self._timed, self._since = 0, now
+
+    def restart(self):
+        """Begin anew to measure the speed: what went on until now was no training."""
+        self._timed, self._since = 0, time.time()
 
     def validation(self, step, epoch, result, best):
         """Note the scores of a validation."""
         keys = ("miou", "pixel_accuracy", "mean_accuracy", "seconds")
         scores = {k: result[k] for k in keys}
         self._write(step=step, epoch=epoch + 1, best=best, **scores)
-        self._timed, self._since = 0, time.time()  # speed is that of training alone
+        self.restart()
         _say(
             f"epoch {epoch + 1}/{self._epochs}  mIoU {result['miou']:.4f}  pixel accuracy "
             f"{result['pixel_accuracy']:.4f}  best {best:.4f}"

@@ -1,64 +1,58 @@
 """MXNet's optimisers over all devices."""
 
-import fnmatch
+import math
 
 import mxnet as mx
 from mxnet import gluon
 
 from ..errors import UsageError
+from .patterns import matching
 
 
 class Optimizer:
     """MXNet's optimiser over all devices, with a state that can be saved and loaded exactly."""
 
-    def __init__(self, net, optim, contexts):
+    def __init__(self, net, optim, contexts, clip_norm=None, accumulate=False):
+        """
+        Args:
+            net: its parameters on all devices.
+            optim: the ``optim`` section of the experiment.
+            clip_norm: largest norm of all gradients together; None: they stay as they are.
+            accumulate: gradients of several backward passes are added until :meth:`step`.
+        """
         self.parameters = {
             n: p for n, p in net._collect_params_with_prefix().items() if p.grad_req != "null"
         }
-        self._set_rates(optim)
-        options = {"learning_rate": optim.lr, "wd": optim.weight_decay}
-        if optim.name != "adam":
-            options["momentum"] = optim.momentum
+        self.contexts, self.clip_norm, self.accumulate = contexts, clip_norm, accumulate
+        if accumulate:
+            for parameter in self.parameters.values():
+                parameter.grad_req = "add"
+        _set_rates(self.parameters, optim)
         self.trainer = gluon.Trainer(
             list(self.parameters.values()),
-            optim.name,
-            options,
+            _create(optim),
             kvstore="device" if len(contexts) > 1 else None,
             update_on_kvstore=False,
         )
 
-    def _set_rates(self, optim):
-        """Each parameter's own rate and decay, as factors of the common ones."""
-        if optim.head_lr_factor != 1 and not any(
-            n.startswith("backbone.") for n in self.parameters
-        ):
-            raise UsageError(
-                "optim.head_lr_factor raises the rate of all but the backbone, but this network "
-                "has none. Set optim.lr, or rates of single parameters with optim.rates."
-            )
-        for name, parameter in self.parameters.items():
-            if not name.startswith("backbone."):
-                parameter.lr_mult = optim.head_lr_factor
-            if not optim.decay_norm_and_bias and name.endswith(("gamma", "beta", "bias")):
-                parameter.wd_mult = 0.0
-        for key, factors, factor_of in (
-            ("rates", optim.rates, "lr_mult"),
-            ("decays", optim.decays, "wd_mult"),
-        ):
-            for pattern, factor in factors.items():
-                names = fnmatch.filter(self.parameters, pattern)
-                if not names:
-                    raise UsageError(
-                        f"optim.{key}: no parameter is called {pattern}. They are called "
-                        f"{', '.join(list(self.parameters)[:2])} ..., {list(self.parameters)[-1]}."
-                    )
-                for name in names:
-                    setattr(self.parameters[name], factor_of, factor)
-
     def step(self, rate):
-        """Update every parameter with the gradients summed over the devices."""
+        """Update every parameter with the gradients summed over the devices.
+
+        Returns:
+            The norm (1,) of all gradients, before it was clipped; None if it is not clipped.
+        """
         self.trainer.set_learning_rate(rate)
-        self.trainer.step(1, ignore_stale_grad=True)
+        self.trainer.allreduce_grads()
+        norm = None
+        if self.clip_norm:
+            for ctx in reversed(self.contexts):
+                gradients = [p.grad(ctx) for p in self.parameters.values()]
+                norm = gluon.utils.clip_global_norm(gradients, self.clip_norm, check_isfinite=False)
+        self.trainer.update(1, ignore_stale_grad=True)
+        if self.accumulate:
+            for parameter in self.parameters.values():
+                parameter.zero_grad()
+        return norm
 
     def state(self):
         """{"<number>:<parameter>": array}, from the first device: all are equal."""
@@ -95,3 +89,51 @@ def _flat(state):
     if state is None:
         return []
     return list(state) if isinstance(state, (tuple, list)) else [state]
+
+
+class AdamW(mx.optimizer.Adam):
+    """Adam with a weight decay of its own (Loshchilov and Hutter, ICLR 2019).
+
+    w becomes w - rate (m' / (sqrt(v') + epsilon) + wd w), with the corrected moments m' and v'.
+    """
+
+    def update(self, index, weight, grad, state):
+        self._update_count(index)
+        rate, decay = self._get_lr(index), self._get_wd(index)
+        count = self._index_update_count[index]
+        first, second = 1 - self.beta1**count, math.sqrt(1 - self.beta2**count)
+        mx.nd.contrib.adamw_update(
+            weight, grad, *state, mx.nd.ones(1, ctx=weight.context), out=weight, eta=1.0,
+            lr=rate * second / first, wd=rate * decay, beta1=self.beta1, beta2=self.beta2,
+            epsilon=self.epsilon * second,
+        )  # fmt: skip
+
+
+def _create(optim):
+    common = {"learning_rate": optim.lr, "wd": optim.weight_decay}
+    if optim.name in ("sgd", "nag"):
+        kind = {"sgd": mx.optimizer.SGD, "nag": mx.optimizer.NAG}[optim.name]
+        return kind(momentum=optim.momentum, **common)
+    kind = {"adam": mx.optimizer.Adam, "adamw": AdamW}[optim.name]
+    return kind(beta1=optim.betas[0], beta2=optim.betas[1], **common)
+
+
+def _set_rates(parameters, optim):
+    """Each parameter's own rate and decay, as factors of the common ones."""
+    head = [name for name in parameters if not name.startswith("backbone.")]
+    if optim.head_lr_factor != 1 and len(head) == len(parameters):
+        raise UsageError(
+            "optim.head_lr_factor raises the rate of all but the backbone, but this network "
+            "has none. Set optim.lr, or rates of single parameters with optim.rates."
+        )
+    for name in head:
+        parameters[name].lr_mult = optim.head_lr_factor
+    for name, parameter in parameters.items():
+        if not optim.decay_norm_and_bias and name.endswith(("gamma", "beta", "bias")):
+            parameter.wd_mult = 0.0
+    for pattern, factor in optim.rates.items():
+        for name in matching(parameters, pattern, "optim.rates"):
+            parameters[name].lr_mult = factor
+    for pattern, factor in optim.decays.items():
+        for name in matching(parameters, pattern, "optim.decays"):
+            parameters[name].wd_mult = factor

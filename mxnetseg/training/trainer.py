@@ -5,7 +5,7 @@ from pathlib import Path
 
 import mxnet as mx
 import numpy as np
-from mxnet import autograd, gluon
+from mxnet import autograd
 
 from .. import build, files, losses, progress, runtime
 from .. import checkpoint as checkpoints
@@ -15,6 +15,8 @@ from ..inference.evaluator import evaluate
 from ..inference.protocol import Protocol
 from ..nn import Normalize
 from . import folder
+from .average import Average
+from .freezing import freeze
 from .health import average_statistics, check_finite
 from .log import Log
 from .optimizer import Optimizer
@@ -71,8 +73,7 @@ def _train(experiment, contexts, out, resume):
         build.start_weights(net, experiment.model, info)
     net.collect_params().reset_ctx(contexts)
     net.upsample_outputs = False  # the loss enlarges more cheaply
-    if run.freeze_bn:
-        net.apply(_freeze)
+    freeze(net, run.freeze, statistics=run.freeze_bn)
     net.hybridize(static_alloc=True, static_shape=True)
     loss = losses.create(
         experiment.loss.name,
@@ -84,7 +85,8 @@ def _train(experiment, contexts, out, resume):
     normalize = Normalize(info.mean, info.std)
     normalize.initialize(ctx=contexts)
     normalize.hybridize(static_alloc=True)
-    optimizer = Optimizer(net, optim, contexts)
+    optimizer = Optimizer(net, optim, contexts, run.clip_norm)
+    average = Average(net, run.ema)
 
     # --- where the run stands ------------------------------------------------------------------
     step, finished, best = 0, 0, None  # finished: epochs, with their validation
@@ -97,6 +99,7 @@ def _train(experiment, contexts, out, resume):
             )
         build.check_optimizer(resume, optim)
         optimizer.load(resume.optimizer, step)
+        average.load(resume.optimizer)
     protocol = Protocol.from_config(experiment)
     meta = checkpoints.describe(
         net,
@@ -113,12 +116,14 @@ def _train(experiment, contexts, out, resume):
         stop.reacted()
         log.flush()
         average_statistics(net, contexts)
-        state = optimizer.state()
-        check_finite(net, state, step)
         stand = {"step": step, "epochs": finished, "best": best, "total_steps": total_steps}
-        checkpoints.save(out / names[0], net, {**meta, "progress": stand}, state)
+        with average.applied():
+            state = {**optimizer.state(), **average.state()}
+            check_finite(net, state, step)
+            checkpoints.save(out / names[0], net, {**meta, "progress": stand}, state)
         for name in names[1:]:
             files.copy(out / names[0], out / name)
+        log.restart()
         return out / names[-1]
 
     # --- epochs --------------------------------------------------------------------------------
@@ -140,10 +145,11 @@ def _train(experiment, contexts, out, resume):
                 with autograd.record():
                     parts = loss([net(x) for x in images], labels)
                 autograd.backward(parts)
-                optimizer.step(rate)
+                norm = optimizer.step(rate)
                 step += 1
+                average.update(step)
 
-                log.step(step, epoch, rate, parts, bar)
+                log.step(step, epoch, rate, parts, norm, bar)
                 log.settle(RUN_AHEAD)
                 bar.update()
                 if stop.is_set():
@@ -158,8 +164,9 @@ def _train(experiment, contexts, out, resume):
             last_epoch, is_best = epoch + 1 == end, False
             if val_set and _validates(run, epoch + 1, end):
                 path = save("last.params")  # whatever happens while validating, nothing is lost
-                backend = MXNetBackend(net, contexts, info.mean, info.std)
-                result = evaluate(backend, Until(val_set, stop, path), protocol)
+                with average.applied():
+                    backend = MXNetBackend(net, contexts, info.mean, info.std)
+                    result = evaluate(backend, Until(val_set, stop, path), protocol)
                 is_best = best is None or result["miou"] > best
                 best = result["miou"] if is_best else best
                 log.validation(step, epoch, result, best)
@@ -180,8 +187,3 @@ def _train(experiment, contexts, out, resume):
 def _validates(run, epoch, end):
     """Whether the network is validated after this epoch, counted from 1."""
     return epoch == end or epoch % run.validate_every == 0 or epoch > end - run.validate_last
-
-
-def _freeze(block):
-    if isinstance(block, gluon.nn.BatchNorm):
-        block._kwargs["use_global_stats"] = True

@@ -74,14 +74,14 @@ def test_speed_is_that_of_training_alone(tmp_path, monkeypatch):
     with Log(tmp_path, experiment) as log:
         for step in (1, 2):
             now[0] += 1
-            log.step(step, 0, 0.1, loss, bar)
+            log.step(step, 0, 0.1, loss, None, bar)
             log.settle()
         now[0] += 100  # of validation
         scores = {"miou": 0, "pixel_accuracy": 0, "mean_accuracy": 0, "seconds": 100}
         log.validation(2, 0, scores, 0)
         for step in (3, 4):
             now[0] += 2
-            log.step(step, 1, 0.1, loss, bar)
+            log.step(step, 1, 0.1, loss, None, bar)
             log.settle()
     assert records(tmp_path)[-1]["images_per_second"] == 4  # two steps of 8 in four seconds
 

@@ -111,10 +111,20 @@ def start_weights(net, model, info):
     """Give a new network the weights that the experiment starts from."""
     if model.weights:
         saved = checkpoint.read(model.weights)
+        if not model.weights_strict:
+            _start_from_what_fits(net, saved)
+            return
         checkpoint.load_parameters(net, saved.parameters, source=model.weights)
         check_classes(saved, info)
     elif model.backbone_weights:
         pretrained.load(net, model.backbone_weights)
+
+
+def _start_from_what_fits(net, saved):
+    kept, left = checkpoint.load_fitting(net, saved.parameters, saved.path)
+    for what, names in (("are not in it and start anew", kept), ("of it fit nowhere", left)):
+        if names:
+            print(f"{saved.path}: {len(names)} parameters {what}: {', '.join(names)}")
 
 
 def check(net, experiment, devices):
@@ -137,7 +147,7 @@ def check_classes(saved, info):
     if difference:
         raise UsageError(
             f"{saved.path} and data set '{info.name}' differ: {difference}. Train on the data that "
-            "it was trained on, or start from its backbone with model.backbone_weights."
+            "it was trained on, or start from what fits with model.weights_strict=false."
         )
 
 

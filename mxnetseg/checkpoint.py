@@ -185,6 +185,24 @@ def load_parameters(net, arrays, ctx=None, source="The checkpoint"):
         parameter._load_init(arrays[name], ctx)
 
 
+def load_fitting(net, arrays, source="The checkpoint"):
+    """Give ``net``, which has its parameters, those of ``arrays`` that fit by name and shape.
+
+    Returns:
+        The names of the parameters that kept what they had, and of the arrays left over.
+
+    Raises:
+        UsageError: nothing fits.
+    """
+    parameters = net._collect_params_with_prefix()
+    fitting = {n for n, p in parameters.items() if n in arrays and arrays[n].shape == p.shape}
+    if not fitting:
+        raise UsageError(f"{source} has nothing that fits the network {type(net).__name__}.")
+    for name in fitting:
+        parameters[name].set_data(arrays[name])
+    return [n for n in parameters if n not in fitting], [n for n in arrays if n not in fitting]
+
+
 def _checksum(arrays):
     total = 0
     for name in sorted(arrays):

@@ -31,6 +31,9 @@ class Model(Section):
     aux: Optional[bool] = Field(None, description="auxiliary heads; None: as the network has it")
     options: Dict[str, Any] = Field({}, description="further options of the network")
     weights: Optional[str] = Field(None, description="checkpoint to start from")
+    weights_strict: bool = Field(
+        True, description="false: of weights take what fits by name and shape, and list the rest"
+    )
     backbone_weights: Optional[str] = Field(
         None, description="'imagenet' (GluonCV's, downloaded) or a file for the backbone alone"
     )

@@ -191,3 +191,24 @@ def test_start_weights_and_backbone_weights(tmp_path):
         return all(np.allclose(x[n].asnumpy(), y[n].asnumpy(), atol=1e-6) for n in names)
 
     assert close(a, b, "") and close(a, c, "backbone.") and not close(a, c, "head.")
+
+
+def test_a_lenient_start_takes_what_fits_and_lists_the_rest(tmp_path, capsys):
+    run(tmp_path / "a", train__epochs=1)
+    first = tmp_path / "a" / "last.params"
+    settings = dict(train__epochs=1, optim__lr=1e-12, optim__momentum=0.0, model__aux=False)
+    settings["model__weights"] = str(first)
+    with pytest.raises(UsageError, match="left over"):
+        run(tmp_path / "b", **settings)
+    run(tmp_path / "b", model__weights_strict=False, **settings)
+    said = capsys.readouterr().out
+    assert "parameters of it fit nowhere: aux_head.0.conv1.conv.weight" in said, said
+    a, b = (checkpoint.read(tmp_path / n / "last.params").parameters for n in "ab")
+    same = [n for n in b if n.endswith("weight")]
+    assert all(np.allclose(a[n].asnumpy(), b[n].asnumpy(), atol=1e-6) for n in same)
+
+    net = build.create_network(config.build(SMALL).model, 3)
+    kept, left = checkpoint.load_fitting(net, a)
+    assert kept == left and all(".conv2." in name for name in kept)
+    with pytest.raises(UsageError, match="nothing that fits"):
+        checkpoint.load_fitting(net, {})

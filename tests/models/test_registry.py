@@ -1,5 +1,7 @@
 """What every registered network promises, each with its default backbone."""
 
+import contextlib
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ from mxnet import autograd
 
 from mxnetseg import losses, models
 from mxnetseg.models.base import registry
+
+from ..tiny import tiny_net
 
 CLASSES = 5
 
@@ -18,7 +22,8 @@ def _networks():
 
 
 @pytest.fixture(scope="module", params=_networks())
-def net(request):
+def built(request):
+    """A network, built once for its tests."""
     mx.random.seed(0)
     net = models.create(request.param, CLASSES)
     net.registered_name = request.param
@@ -26,6 +31,37 @@ def net(request):
         if not parameter.data().asnumpy().any():  # a gate that starts from 0 hides what is behind
             parameter.set_data(mx.nd.ones(parameter.shape))
     return net
+
+
+@pytest.fixture
+def net(built):
+    with as_built(built):
+        yield built
+
+
+@contextlib.contextmanager
+def as_built(net):
+    """Whatever is done to a network within, it is left eager, whole and with its old parameters."""
+    start = {p: p.data().copy() for p in net.collect_params().values()}
+    yield
+    net.hybridize(active=False)
+    net.upsample_outputs, net.main_only = True, False
+    for parameter, value in start.items():
+        parameter.set_data(value)
+
+
+def test_a_test_leaves_its_network_as_it_was_built():
+    net, x = tiny_net(), mx.nd.random.normal(shape=(2, 3, 32, 32))
+    before = [y.asnumpy() for y in net(x)]
+    with as_built(net):
+        net.hybridize()
+        net.main_only, net.upsample_outputs = True, False
+        with autograd.record():
+            net(x)
+        for p in net.collect_params().values():
+            p.set_data(p.data() + 1)
+    after = [y.asnumpy() for y in net(x)]
+    assert all((a == b).all() for a, b in zip(before, after)) and not net._active
 
 
 def _images(net, height, width, n=2):
@@ -52,10 +88,7 @@ def test_main_only_leaves_out_the_auxiliaries(net):
     x = _images(net, 64, 64, n=1)
     everything = net(x)
     net.main_only = True
-    try:
-        (main,) = net(x)
-    finally:
-        net.main_only = False
+    (main,) = net(x)
     np.testing.assert_allclose(main.asnumpy(), everything[0].asnumpy(), rtol=1e-3, atol=1e-4)
 
 
@@ -106,13 +139,15 @@ def test_a_training_step_lowers_the_loss_and_reaches_every_parameter(net):
     allowed = getattr(net, "untrained", ())
     assert [n for n in still if not n.endswith(tuple(allowed))] == []
 
-    saved = {n: p.data().copy() for n, p in trained.items()}
     square = sum(float((p.grad() ** 2).sum().asscalar()) for p in trained.values())
-    rate = 0.02 * before.asscalar() / square  # a step that lowers a linear loss by 2 %
-    for p in trained.values():
-        p.set_data(p.data() - rate * p.grad())
-    after, _ = run()
-    for n, p in trained.items():
-        p.set_data(saved[n])
-    net.upsample_outputs = True
-    assert after.asscalar() < before.asscalar()
+    # Steps that lower a linear loss by 2 % and less. Norms over few values and kinks make it rough,
+    # so a single length may go up.
+    gradients = {p: p.grad().copy() for p in trained.values()}
+    start = {p: p.data().copy() for p in trained.values()}
+    after = []
+    for share in (0.02, 0.007, 0.002):
+        rate = share * before.asscalar() / square
+        for p in trained.values():
+            p.set_data(start[p] - rate * gradients[p])
+        after.append(run()[0].asscalar())
+    assert min(after) < before.asscalar()

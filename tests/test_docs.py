@@ -1,8 +1,74 @@
-"""The pages under docs/ show what is there."""
+"""README and docs show what is there: their commands, files and examples are real."""
 
+import os
+import re
+import shlex
 from pathlib import Path
 
+import mxnet as mx
+import pytest
+
+from mxnetseg import cli, config, convert, models
+from mxnetseg.cli import arguments
+from mxnetseg.cli.main import VERBS, build_parser
+from mxnetseg.errors import UsageError
+
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(text, language=""):
+    """What stands between ```language and ```."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.M | re.S)
+    return [block for kind, block in found if kind == language]
+
+
+def commands(text):
+    """Every ``mxnetseg <verb> ...``, in blocks of commands and in the midst of sentences."""
+    lines = [line for block in blocks(text) for line in block.replace("\\\n", " ").splitlines()]
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    lines += re.findall(r"`(mxnetseg [^`]+)`", prose)
+    words = [shlex.split(line, comments=True) for line in lines if line.startswith("mxnetseg ")]
+    return [w[1:] for w in words if w[1:2] != ["<verb>"]]
+
+
+ALL = [
+    pytest.param(c, id=f"{p.stem}: {' '.join(c)}") for p in PAGES for c in commands(p.read_text())
+]
+
+
+def parsed(command):
+    """The arguments of a command and, of one that has an experiment, its settings."""
+    if len(command) == 1:  # in a sentence about the verb
+        assert command[0] in VERBS
+        return
+    args = build_parser().parse_args(command)
+    if args.verb == "train" and not args.resume:
+        file = ROOT / args.config if args.config else None
+        config.build(arguments.flags(args), file=file if file and file.exists() else None)
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_every_command_is_understood(command):
+    parsed(command)
+
+
+def test_there_are_commands_and_wrong_ones_are_found():
+    assert len(ALL) > 40
+    page = "A `mxnetseg evla` and\n\n```\nmxnetseg train --set optim.lrr=1  # note\n```\n"
+    assert commands(page) == [["train", "--set", "optim.lrr=1"], ["evla"]]
+    for wrong in [*commands(page)[:1], ["eval", "--checkpiont", "x"], ["predict"]]:
+        with pytest.raises((UsageError, AssertionError)):
+            parsed(wrong) if wrong != ["predict"] else build_parser().parse_args(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_file_of_ours_that_is_named_exists(page):
+    named = re.findall(r"`((?:mxnetseg|tests|docs|configs|demo)/[\w./*-]+)`", page.read_text())
+    linked = re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", page.read_text())
+    missing = [n for n in named if not any(ROOT.glob(n.rstrip("/")))]
+    missing += [n for n in linked if n and not (page.parent / n).exists()]
+    assert missing == []
 
 
 def test_the_example_of_a_network_is_the_real_file():
@@ -10,6 +76,30 @@ def test_the_example_of_a_network_is_the_real_file():
     assert (ROOT / "mxnetseg/models/fcn.py").read_text(encoding="utf-8") in page
 
 
-def test_the_example_of_an_origin_is_the_real_file():
-    page = (ROOT / "docs/development.md").read_text(encoding="utf-8")
-    assert (ROOT / "mxnetseg/convert/tonylins.py").read_text(encoding="utf-8") in page
+def test_the_example_in_python():
+    (code,) = blocks((ROOT / "README.md").read_text(), "python")
+    build = {"network": "FCNResNet", "nclass": 19, "backbone": "resnet50"}
+    fcn = models.create("fcn", 19, backbone="resnet50")
+    names = {"images": mx.nd.zeros((1, 3, 32, 64))}
+    names["state"] = convert.to_original("mxnetseg", build, fcn)
+    exec(code, names)
+    assert names["main"].shape == names["aux"].shape == (1, 19, 32, 64)
+    assert names["net"].num_classes == 19
+
+
+@pytest.mark.slow
+def test_the_way_from_a_folder_to_a_trained_network(tmp_path, monkeypatch):
+    """docs/own-data.md, from its drawn images to its predictions, as it stands there."""
+    page = (ROOT / "docs/own-data.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MXNETSEG_CACHE", str(tmp_path / "cache"))
+    exec(blocks(page, "python")[0], {})
+    (experiment,) = [b for b in blocks(page, "yaml") if b.startswith("model:")]
+    (tmp_path / "mydata.yaml").write_text(experiment)
+    ran = [c for block in blocks(page) for c in commands(f"```\n{block}```\n")]
+    for command in ran:
+        assert cli.main(command) == 0, command
+    assert [c[0] for c in ran] == [
+        "check", "browse", "browse", "stats", "train", "train", "eval", "predict"
+    ]  # fmt: skip
+    assert len(os.listdir("runs/predict/labels")) == 12

@@ -36,7 +36,7 @@ def main(argv=None):
     try:
         if argv and not argv[0].startswith("-") and argv[0] not in VERBS:
             raise unknown("command", argv[0], VERBS)
-        parser = _parser()
+        parser = build_parser()
         args = parser.parse_args(argv)
         if args.verb is None:
             parser.print_help()
@@ -61,7 +61,7 @@ def main(argv=None):
         return 1
 
 
-def _parser():
+def build_parser():
     parser = Parser(prog="mxnetseg", description="Semantic segmentation on MXNet.")
     parser.add_argument("--version", action="version", version=f"mxnetseg {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="<verb>")

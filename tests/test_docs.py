@@ -40,7 +40,7 @@ ALL = [
 def parsed(command):
     """The arguments of a command and, of one that has an experiment, its settings."""
     if len(command) == 1:  # in a sentence about the verb
-        assert command[0] in VERBS
+        assert command[0] in (*VERBS, "--help", "--version")
         return
     args = build_parser().parse_args(command)
     if args.verb == "train" and not args.resume:
@@ -51,6 +51,18 @@ def parsed(command):
 @pytest.mark.parametrize("command", ALL)
 def test_every_command_is_understood(command):
     parsed(command)
+
+
+def test_the_index_links_every_page():
+    index = (ROOT / "docs/index.md").read_text()
+    others = {p.name for p in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert [name for name in sorted(others) if f"({name})" not in index] == []
+
+
+def test_the_readme_lists_every_command():
+    assert re.findall(r"^\| `mxnetseg (\w+)` \|", (ROOT / "README.md").read_text(), re.M) == [
+        *VERBS
+    ]
 
 
 def test_there_are_commands_and_wrong_ones_are_found():
@@ -71,13 +83,21 @@ def test_every_file_of_ours_that_is_named_exists(page):
     assert missing == []
 
 
-def test_the_example_of_a_network_is_the_real_file():
-    page = (ROOT / "docs/new-network.md").read_text(encoding="utf-8")
-    assert (ROOT / "mxnetseg/models/fcn.py").read_text(encoding="utf-8") in page
+@pytest.mark.parametrize(
+    "page, file",
+    [
+        ("docs/new-network.md", "mxnetseg/models/fcn.py"),
+        ("docs/development.md", "mxnetseg/data/catalog/aeroscapes.yaml"),
+        ("docs/development.md", "mxnetseg/convert/tonylins.py"),
+        ("docs/development.md", "mxnetseg/cli/datasets.py"),
+    ],
+)
+def test_examples_are_the_real_files(page, file):
+    assert (ROOT / file).read_text(encoding="utf-8") in (ROOT / page).read_text(encoding="utf-8")
 
 
 def test_the_example_in_python():
-    (code,) = blocks((ROOT / "README.md").read_text(), "python")
+    (code,) = blocks((ROOT / "docs/python.md").read_text(), "python")
     build = {"network": "FCNResNet", "nclass": 19, "backbone": "resnet50"}
     fcn = models.create("fcn", 19, backbone="resnet50")
     names = {"images": mx.nd.zeros((1, 3, 32, 64))}

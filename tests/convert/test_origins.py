@@ -41,11 +41,11 @@ def test_a_network_has_one_home_at_most():
     assert len(homes) == len(set(homes))
 
 
-def test_the_command_and_the_readme_name_all_origins(capsys):
+def test_the_command_and_the_docs_name_all_origins(capsys):
     with pytest.raises(SystemExit):
         cli.main(["convert", "--help"])
     text = capsys.readouterr().out
-    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "docs/checkpoints.md").read_text(encoding="utf-8").splitlines()
     table = "\n".join(line for line in lines if line.startswith("| `"))
     for name in origins.NAMES:
         assert re.search(rf"\b{name}\b", text), name

@@ -22,13 +22,13 @@ def validation_set(experiment):
         ) from None
 
 
-def create_network(model, num_classes, in_channels=3):
-    """The network of an experiment's model section, with random weights."""
+def create_network(model, num_classes, in_channels=3, initialize=True):
+    """The network of an experiment's model section, with random weights unless told otherwise."""
     chosen = {"backbone": model.backbone, "output_stride": model.output_stride, "aux": model.aux}
     chosen = {k: v for k, v in chosen.items() if v is not None}
     if in_channels != 3:
         chosen["in_channels"] = in_channels
-    return models.create(model.name, num_classes, **model.options, **chosen)
+    return models.create(model.name, num_classes, initialize=initialize, **model.options, **chosen)
 
 
 def with_sizes(experiment, train_set, net):

@@ -11,13 +11,13 @@ PACKAGE = Path(mxnetseg.__file__).parent
 LAYERS = (
     ("__main__", "train", "eval", "predict"),
     ("cli",),
-    ("training", "analysis", "deploy", "build", "doctor"),
+    ("training", "analysis", "complexity", "deploy", "build", "doctor"),
     ("convert", "inference"),
     ("checkpoint", "losses", "metrics"),
     ("data", "models"),
     ("backbones", "nn"),
-    ("config", "description", "files", "graph", "legend", "params", "resample"),
-    ("boundary", "palette", "plain_yaml", "progress", "runtime"),
+    ("config", "description", "files", "graph", "layers", "legend", "params", "resample"),
+    ("boundary", "columns", "palette", "plain_yaml", "progress", "runtime"),
     ("errors", "registry", "version"),
 )
 LEVEL = {room: len(LAYERS) - k for k, layer in enumerate(LAYERS) for room in layer}

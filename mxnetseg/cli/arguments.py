@@ -32,6 +32,7 @@ SEVERAL = {
     "--ctx": r"cpu(\(\d+\))?|(gpu)?\(?\d+\)?",
     "--scales": r"[0-9.]+(e-?\d+)?",
     "--crop": r"\d+",
+    "--size": r"\d+",
     "--metrics": r"[a-z_]+",
     "--set": r"[^=]+=.*",
     "--classes": None,  # anything

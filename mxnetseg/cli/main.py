@@ -25,6 +25,7 @@ VERBS = (
     "prepare",
     "datasets",
     "models",
+    "complexity",
     "doctor",
 )
 

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 
 from .. import backbones
+from ..columns import aligned
 from ..errors import UsageError
 from . import base
 from .published import PUBLISHED, resolve
@@ -118,7 +119,7 @@ def as_text(rows):
     ]
     return "\n".join(
         [
-            *_aligned([head, *lines], right=2),
+            *aligned([head, *lines], right=2),
             "",
             "stride: the output strides to choose from. input: height and width (8k: multiples of "
             "8).\n(aux): auxiliary outputs, off by default. saved: parameters of a checkpoint "
@@ -157,7 +158,7 @@ def as_text_of(rows):
         )
         for r in rows
     ]
-    return "\n".join([*text, *_aligned([head, *lines], right=3)])
+    return "\n".join([*text, *aligned([head, *lines], right=3)])
 
 
 def _network(name):
@@ -189,13 +190,3 @@ def _millions(count):
 
 def _doc(thing):
     return inspect.cleandoc(thing.__doc__ or "").strip()
-
-
-def _aligned(rows, right):
-    """Lines of columns, the last ``right`` of them flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    left = len(widths) - right
-    for row in rows:
-        cells = [c.ljust(w) for c, w in zip(row[:left], widths)]
-        cells += [c.rjust(w) for c, w in zip(row[left:], widths[left:])]
-        yield "  ".join(cells).rstrip()

@@ -1,0 +1,80 @@
+"""Which network is meant, for verbs that look at networks: one by name, or a checkpoint's."""
+
+import os
+from typing import Any, NamedTuple, Optional
+
+from ..errors import UsageError
+from . import arguments as shared
+
+DEFAULT_SIZE = (1024, 2048)  # Cityscapes, at which most costs are published
+
+
+class Network(NamedTuple):
+    """A network and what is known of it.
+
+    Attributes:
+        title: what to call it. net: SegmentationModel. saved: its Checkpoint; None: random weights,
+            or none at all.
+    """
+
+    title: str
+    net: Any
+    saved: Optional[Any]
+
+
+def arguments(parser):
+    parser.add_argument("--backbone", help="of a network that is named; default: its own")
+    parser.add_argument("--output-stride", type=int, choices=(8, 16, 32))
+    parser.add_argument("--classes", type=int, help="of a network that is named; default: 19")
+    shared.settings(parser, "model.KEY=VALUE")
+
+
+def size_argument(parser):
+    parser.add_argument(
+        "--size", nargs="+", type=int, metavar="PIXELS",
+        help="a side, or height and width; default: 1024 2048, or what the network takes",
+    )  # fmt: skip
+
+
+def find(what, args, initialize=False, contexts=None):
+    """The Network of a checkpoint's path or of a network's name.
+
+    Args:
+        initialize: whether a network that is named gets random weights.
+    """
+    from .. import build, checkpoint, config
+    from ..models import PUBLISHED, names
+
+    if os.path.isfile(what):
+        given = [k for k in ("backbone", "output_stride", "classes") if getattr(args, k)]
+        if given or args.set:
+            flag = f"--{given[0].replace('_', '-')}" if given else "--set"
+            raise UsageError(f"{flag} is for networks that are named: {what} holds one already.")
+        saved = checkpoint.read(what)
+        network = saved.meta["network"]
+        title = " ".join(v for v in (network["name"], network.get("backbone")) if v)
+        return Network(f"{title} of {what}", checkpoint.network(saved, contexts), saved)
+    if what.lower() not in (*names(), *PUBLISHED) and (os.sep in what or "." in what):
+        raise UsageError(f"There is no checkpoint {what}.")
+    section = shared.set_within(args, "model").get("model", {})
+    model = config.parse({"model": {**section, "name": what}}).model
+    for key in ("backbone", "output_stride"):
+        if getattr(args, key) is not None:
+            setattr(model, key, getattr(args, key))
+    net = build.create_network(model, args.classes or 19, initialize=initialize)
+    if initialize and contexts:
+        net.collect_params().reset_ctx(contexts)
+    title = " ".join(v for v in (what, net.backbone and net.backbone.name) if v)
+    return Network(title, net, None)
+
+
+def size(args, *nets, default=DEFAULT_SIZE):
+    """(height, width) of --size, or the ``default`` rounded up to what all ``nets`` take."""
+    if args.size:
+        if len(args.size) > 2:
+            raise UsageError("--size takes a side, or height and width.")
+        return (args.size[0], args.size[-1])
+    height, width = default
+    for net in nets:
+        height, width = net.valid_size(height, width)
+    return height, width

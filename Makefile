@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow test-fuzz test-cpus test-faults test-gpu-path test-pythons bench lint format clean
+.PHONY: demo test test-slow test-fuzz test-cpus test-faults test-gpu-path test-pythons bench docs lint format clean
 
 # what `make test` runs: make test T=tests/models
 T := tests
@@ -54,6 +54,10 @@ test-pythons:
 # Against GluonCV, the usual way of many rows.
 bench: $(VENV)/gluoncv
 	$(BIN)/python -m tests.benchmarks
+
+# The pages that follow from the code.
+docs: $(READY)
+	$(BIN)/python docs/generate.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

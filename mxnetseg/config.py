@@ -27,7 +27,9 @@ class Model(Section):
 
     name: str = Field("fcn", description="network, see `mxnetseg models`")
     backbone: Optional[str] = Field(None, description="None: the network's own default")
-    output_stride: Optional[Literal[8, 16, 32]] = None
+    output_stride: Optional[Literal[8, 16, 32]] = Field(
+        None, description="of the backbone; None: the network's own default"
+    )
     aux: Optional[bool] = Field(None, description="auxiliary heads; None: as the network has it")
     options: Dict[str, Any] = Field({}, description="further options of the network")
     weights: Optional[str] = Field(None, description="checkpoint to start from")
@@ -43,12 +45,16 @@ class Data(Section):
     """What to train and to validate on."""
 
     name: str = Field("synthetic", description="a data set's name, a folder or a YAML file")
-    root: Optional[str] = None
-    train_split: str = "train"
-    val_split: str = "val"
+    root: Optional[str] = Field(
+        None, description="its folder; None: $MXNETSEG_DATA/<Name>, then datasets/<Name>"
+    )
+    train_split: str = Field("train", description="the split to train on")
+    val_split: str = Field("val", description="the split to validate on")
     options: Dict[str, Any] = Field({}, description="further options of the data set")
-    workers: int = Field(2, ge=0)
-    worker_mode: Literal["thread", "process"] = "thread"
+    workers: int = Field(2, ge=0, description="that load images; 0: the training itself does")
+    worker_mode: Literal["thread", "process"] = Field(
+        "thread", description="process: where many cores wait for Python"
+    )
     cache_memory: float = Field(0.0, ge=0, description="GB of decoded training images to keep")
     cache_folder: Optional[str] = Field(
         None, description="where decoded training images are kept on disk, uncompressed"
@@ -67,7 +73,7 @@ class Data(Section):
 class Augment(Section):
     """The training transform."""
 
-    preset: str = "mxnetseg"
+    preset: str = Field("mxnetseg", description="whose transform: mxnetseg, semseg, sanet, pmsdsen")
     base_size: Optional[int] = Field(
         None, ge=1, description="long side that scale 1 means; None: the data set's own"
     )
@@ -79,7 +85,7 @@ class Augment(Section):
 class Train(Section):
     """The run."""
 
-    epochs: int = Field(50, ge=1)
+    epochs: int = Field(50, ge=1, description="passes over the training images")
     batch_size: int = Field(8, ge=1, description="images, of all devices together")
     accumulate: int = Field(
         1, ge=1, description="batches that make one step: that of one batch so many times as large"
@@ -87,7 +93,9 @@ class Train(Section):
     crop_size: Optional[Size] = Field(
         None, description="a side or (height, width) in pixels; None: the data set's own"
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1)
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="of weights, order of images and augmentation"
+    )
     validate_every: int = Field(1, ge=0, description="epochs; 0: never")
     log_interval: int = Field(10, ge=1, description="steps")
     freeze_bn: bool = Field(False, description="batch norm uses its running statistics")
@@ -115,11 +123,11 @@ class Train(Section):
 class Optim(Section):
     """Optimiser and learning rate."""
 
-    name: Literal["sgd", "nag", "adam", "adamw"] = "sgd"
-    lr: float = Field(0.01, gt=0)
+    name: Literal["sgd", "nag", "adam", "adamw"] = Field("sgd", description="the rule of the step")
+    lr: float = Field(0.01, gt=0, description="learning rate at its highest")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and nag")
     betas: Tuple[float, float] = Field((0.9, 0.999), description="of adam and adamw")
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(1e-4, ge=0, description="times the weights, added to gradients")
     decay_norm_and_bias: bool = Field(True, description="weight decay on norms and biases too")
     head_lr_factor: float = Field(1.0, gt=0, description="times lr, for all but the backbone")
     rates: Dict[str, float] = Field(
@@ -127,17 +135,19 @@ class Optim(Section):
     )
     decays: Dict[str, float] = Field({}, description="{pattern: times weight_decay}")
     schedule: Literal["poly", "cosine", "step", "linear", "constant", "cyclic", "one_cycle"] = (
-        "poly"
+        Field("poly", description="how the rate changes from step to step")
     )
     power: float = Field(0.9, gt=0, description="of poly")
     step_epochs: List[float] = Field([], description="epochs at which step and cyclic cut the rate")
-    step_factor: float = Field(0.1, gt=0, lt=1)
+    step_factor: float = Field(
+        0.1, gt=0, lt=1, description="what each of step_epochs multiplies by"
+    )
     cycle_epochs: int = Field(
         5, ge=1, description="of cyclic; so many times lr is its highest rate"
     )
     rise: float = Field(0.3, gt=0, lt=1, description="of one_cycle, the share of steps up to lr")
     final_lr: float = Field(0.0, ge=0, description="where poly, cosine, linear and one_cycle end")
-    warmup_epochs: float = Field(0.0, ge=0)
+    warmup_epochs: float = Field(0.0, ge=0, description="epochs of a linear rise to lr")
     warmup_factor: float = Field(0.1, ge=0, le=1, description="times lr, at the first step")
     warmup_first: bool = Field(
         False,
@@ -156,7 +166,7 @@ class Optim(Section):
 class Loss(Section):
     """The loss."""
 
-    name: str = "cross_entropy"
+    name: str = Field("cross_entropy", description="see docs/losses.md")
     aux_weights: Optional[List[float]] = Field(None, description="None: the network's own")
     class_weights: Optional[Union[List[float], str]] = Field(
         None, description="one number per class, or auto:median, auto:enet, auto:inverse_log"
@@ -175,12 +185,14 @@ class Loss(Section):
 class Eval(Section):
     """How images are scored."""
 
-    mode: Literal["whole", "slide"] = "whole"
+    mode: Literal["whole", "slide"] = Field("whole", description="the image at once, or windows")
     crop_size: Optional[Size] = Field(None, description="of slide; None: train.crop_size")
     stride: Optional[Size] = Field(None, description="of slide; None: two thirds of the crop")
-    scales: List[float] = Field([1.0], min_length=1)
-    flip: bool = False
-    merge: Literal["prob", "exp"] = "prob"
+    scales: List[float] = Field([1.0], min_length=1, description="whose scores are averaged")
+    flip: bool = Field(False, description="mirrored images too")
+    merge: Literal["prob", "exp"] = Field(
+        "prob", description="what is averaged: probabilities, or exponentials of the logits"
+    )
     base_size: Optional[int] = Field(None, description="long side at scale 1; None: the image's")
     windows: Literal["shift", "pad"] = Field("shift", description="the last windows of slide")
 

@@ -100,12 +100,14 @@ def devices(parser):
     parser.add_argument("--ctx", nargs="+", metavar="DEVICE", help="GPU numbers, or cpu")
 
 
-def out(parser, text=None):
+def out(parser, text="a new folder below runs/ unless given"):
     parser.add_argument("--out", "-o", metavar="DIR", help=text)
 
 
 def settings(parser, metavar="KEY=VALUE"):
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar=metavar)
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar=metavar, help="single settings"
+    )
 
 
 def data(parser, name="--data", split="all"):
@@ -128,12 +130,14 @@ def data(parser, name="--data", split="all"):
 
 def experiment(parser):
     """Where an experiment comes from: ``--config FILE --set KEY=VALUE``."""
-    parser.add_argument("--config", metavar="FILE")
+    parser.add_argument("--config", metavar="FILE", help="an experiment as YAML")
     settings(parser)
 
 
 def sizes(parser):
-    parser.add_argument("--crop", nargs="+", type=int, help="a side, or height and width")
+    parser.add_argument(
+        "--crop", nargs="+", type=int, metavar="N", help="a side, or height and width"
+    )
     parser.add_argument("--base", type=int, help="long side at scale 1")
 
 
@@ -153,7 +157,7 @@ def metrics(parser):
 def protocol(parser):
     """How images are scored: the keys of section ``eval``."""
     parser.add_argument("--ms", action="store_true", help="the data set's scales, and mirrored")
-    parser.add_argument("--scales", nargs="+", type=float)
+    parser.add_argument("--scales", nargs="+", type=float, help="whose scores are averaged")
     parser.add_argument("--flip", action="store_true", default=None, help="mirrored images too")
     parser.add_argument("--protocol", choices=("whole", "slide"))
     parser.add_argument("--crop", nargs="+", type=int, help="window of --protocol slide")

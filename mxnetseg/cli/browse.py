@@ -15,13 +15,13 @@ def arguments(parser):
     shared.out(parser)
     parser.add_argument("--augmented", action="store_true", help="as training sees them")
     parser.add_argument("--count", type=int, default=12, help="pictures in all")
-    parser.add_argument("--columns", type=int, default=3)
+    parser.add_argument("--columns", type=int, default=3, help="pictures side by side")
     parser.add_argument("--cell", type=int, default=320, help="width of a picture in pixels")
     augmented = parser.add_argument_group("with --augmented")
-    augmented.add_argument("--epoch", type=int, default=0)
+    augmented.add_argument("--epoch", type=int, default=0, help="whose random choices")
     augmented.add_argument("--preset", choices=("mxnetseg", "semseg", "sanet", "pmsdsen"))
     shared.sizes(augmented)
-    augmented.add_argument("--seed", type=int)
+    augmented.add_argument("--seed", type=int, help="of the random choices")
 
 
 def run(args):

@@ -13,7 +13,7 @@ EXAMPLES = """examples:
 def arguments(parser):
     shared.data(parser)
     shared.experiment(parser)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def run(args):

@@ -13,7 +13,9 @@ EXAMPLES = """examples:
 
 def arguments(parser):
     parser.add_argument("file", metavar="FILE", help="what to convert")
-    parser.add_argument("--out", "-o", metavar="FILE", required=True)
+    parser.add_argument(
+        "--out", "-o", metavar="FILE", required=True, help="its ending is its format"
+    )
     parser.add_argument(
         "--from", dest="source", metavar="ORIGIN",
         help="mxnetseg, semseg, sanet, pidnet, mlmsnet, pmsdsen; ImageNet weights: torchvision, "

@@ -12,7 +12,7 @@ def arguments(parser):
     parser.add_argument("name", nargs="?", help="default: a table of all")
     parser.add_argument("--backbone", help="default: each network's own; with a name: all")
     parser.add_argument("--classes", type=int, default=19, help="for the parameter counts")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def run(args):

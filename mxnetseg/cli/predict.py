@@ -12,7 +12,7 @@ EXAMPLES = """examples:
 
 
 def arguments(parser):
-    parser.add_argument("images", nargs="+")
+    parser.add_argument("images", nargs="+", help="files, folders, quoted patterns")
     shared.out(parser)
     shared.devices(parser)
     shared.protocol(parser)

@@ -13,7 +13,7 @@ EXAMPLES = """examples:
 def arguments(parser):
     shared.data(parser, split="the training split")
     shared.experiment(parser)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--no-cache", action="store_true", help="read every file again")
 
 

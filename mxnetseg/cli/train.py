@@ -20,18 +20,22 @@ def arguments(parser):
     shared.data(parser, split=None)
     shared.sizes(parser)
     parser.add_argument("--print-config", action="store_true", help="all settings, and stop")
-    parser.add_argument("--model")
-    parser.add_argument("--backbone")
-    parser.add_argument("--output-stride", type=int)
-    parser.add_argument("--aux", action="store_const", const=True)
-    parser.add_argument("--no-aux", dest="aux", action="store_const", const=False)
-    parser.add_argument("--workers", type=int)
-    parser.add_argument("--batch-size", type=int)
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--lr", type=float)
-    parser.add_argument("--wd", type=float)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--log-interval", type=int)
+    parser.add_argument("--model", metavar="NAME", help="the network, see mxnetseg models")
+    parser.add_argument("--backbone", metavar="NAME", help="default: the network's own")
+    parser.add_argument("--output-stride", type=int, metavar="N", help="of the backbone: 8, 16, 32")
+    parser.add_argument("--aux", action="store_const", const=True, help="with auxiliary heads")
+    parser.add_argument(
+        "--no-aux", dest="aux", action="store_const", const=False, help="without auxiliary heads"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="loader threads")
+    parser.add_argument(
+        "--batch-size", type=int, metavar="N", help="images, of all devices together"
+    )
+    parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
+    parser.add_argument("--lr", type=float, metavar="X", help="learning rate")
+    parser.add_argument("--wd", type=float, metavar="X", help="weight decay")
+    parser.add_argument("--seed", type=int, metavar="N", help="of weights, order and augmentation")
+    parser.add_argument("--log-interval", type=int, metavar="N", help="steps between two lines")
     parser.add_argument("--no-val", action="store_true", help="no validation while training")
     parser.add_argument(
         "--resume",
@@ -43,7 +47,7 @@ def arguments(parser):
     parser.add_argument(
         "--checkpoint", dest="weights", metavar="FILE", help="weights to start from"
     )
-    parser.add_argument("--wandb", metavar="PROJECT")
+    parser.add_argument("--wandb", metavar="PROJECT", help="log to Weights & Biases too")
 
 
 def run(args):

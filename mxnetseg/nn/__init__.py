@@ -6,6 +6,7 @@ from .concat import concat, concat_equal
 from .conv import ConvUnit, SeparableConv, activation, conv2d, pre_activated, sequential
 from .dappm import APPPM, DAPPM, PAPPM, average_pool, pooling_cascade
 from .enhancement import GlobalConv, SemanticEnhancement
+from .form import whole_operators
 from .fusion import LateralFusion
 from .gate import EfficientChannelAttention
 from .head import FCNHead, PreActHead, sequential_head
@@ -61,4 +62,5 @@ __all__ = [
     "unbiased_variance",
     "upscale",
     "warp",
+    "whole_operators",
 ]

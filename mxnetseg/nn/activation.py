@@ -4,6 +4,7 @@ from mxnet import init
 from mxnet.gluon import nn
 
 from ..registry import unknown
+from .form import takes_operator
 
 
 def _clip6(F, x):
@@ -72,5 +73,7 @@ class PReLU(nn.HybridBlock):
         self.alpha = self.params.get("alpha", shape=(channels,), init=init.Constant(0.25))
 
     def hybrid_forward(self, F, x, alpha):
+        if takes_operator():
+            return F.LeakyReLU(x, alpha, act_type="prelu")
         negative = F.broadcast_mul(F.relu(-x), F.reshape(alpha, (1, -1, 1, 1)))
         return F.relu(x) - negative

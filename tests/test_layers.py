@@ -17,7 +17,7 @@ LAYERS = (
     ("data", "models"),
     ("backbones", "nn"),
     ("config", "description", "files", "graph", "layers", "legend", "params", "resample"),
-    ("boundary", "columns", "palette", "plain_yaml", "progress", "runtime"),
+    ("boundary", "columns", "packages", "palette", "plain_yaml", "progress", "runtime"),
     ("errors", "registry", "version"),
 )
 LEVEL = {room: len(LAYERS) - k for k, layer in enumerate(LAYERS) for room in layer}

@@ -19,6 +19,7 @@ VERBS = (
     "eval",
     "predict",
     "convert",
+    "export",
     "check",
     "stats",
     "browse",

@@ -33,4 +33,5 @@ def set_image_channels(net, channels):
         shape = parameter.shape
         # Gluon lets a shape grow only where it is not known yet.
         parameter._shape = (shape[0], shape[1] + channels - 3, *shape[2:])
+        parameter._var = None  # the variable of the graph above remembers the old shape
     net.in_channels = channels

@@ -7,6 +7,13 @@ from mxnet.gluon import nn
 from ..runtime import on_host
 
 
+def scale_and_shift(mean, std):
+    """float32 (1, C, 1, 1) each: (pixels / 255 - mean) / std is pixels scaled, then shifted."""
+    scale = np.array([1 / (255 * s) for s in std], np.float32).reshape(1, -1, 1, 1)
+    shift = np.array([-m / s for m, s in zip(mean, std)], np.float32).reshape(1, -1, 1, 1)
+    return scale, shift
+
+
 class Normalize(nn.HybridBlock):
     """(N, H, W, C) uint8 -> (N, C, H, W) float32: (image / 255 - mean) / std.
 
@@ -19,8 +26,7 @@ class Normalize(nn.HybridBlock):
 
     def __init__(self, mean, std):
         super().__init__()
-        scale = np.array([1 / (255 * s) for s in std], np.float32).reshape(1, -1, 1, 1)
-        shift = np.array([-m / s for m, s in zip(mean, std)], np.float32).reshape(1, -1, 1, 1)
+        scale, shift = scale_and_shift(mean, std)
         self._on_host = scale, shift
         self.scale = self.params.get_constant("scale", mx.nd.array(scale))
         self.shift = self.params.get_constant("shift", mx.nd.array(shift))

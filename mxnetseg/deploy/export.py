@@ -1,0 +1,130 @@
+"""``mxnetseg export``: a checkpoint as a file for other runtimes, written whole or not at all."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from .. import checkpoint, files
+from ..errors import MXNetSegError, UsageError
+from ..packages import onnx, onnxruntime, openvino
+from . import about
+from .builder import IR_VERSIONS
+from .forms import build
+from .verify import verify
+
+TARGETS = {"onnx": ".onnx", "openvino": ".xml"}
+
+
+def export(path, out, form="logits", size=None, opset=17, target="onnx"):
+    """Write a checkpoint as ONNX or as OpenVINO's IR, and hold what was written against it.
+
+    Args:
+        path: of the checkpoint. out: file to write, .onnx or .xml (beside which .bin appears).
+        form: see :mod:`~mxnetseg.deploy.forms`.
+        size: (height, width) of the only images that it shall take.
+        opset: version of ONNX's operators.
+        target: one of TARGETS.
+
+    Returns:
+        The report, as lines of text.
+
+    Raises:
+        UsageError: a package is missing, or the wishes do not go together.
+        MXNetSegError: the network cannot be exported, the file does not do what it does, or
+            cannot be written.
+    """
+    _check(out, opset, target)
+    saved = checkpoint.read(path)
+    net, description = checkpoint.network(saved), saved.description
+    more = {**_origin(saved), "checkpoint": {"name": Path(path).name, "sha256": _hash(path)}}
+    channels_last = target == "onnx"
+    model = build(net, description, form, size, opset, channels_last, more)
+    rules = about.rules(net, description, form, size)
+    write = _write_openvino if target == "openvino" else _write_onnx
+    with write(model, Path(out)) as (run, runtime):
+        report = verify(run, net, description, rules)
+    name, backbone = net.created_with["name"], net.created_with.get("backbone")
+    fixed = rules["input"]["fixed_size"]
+    takes = "batches of images of {}x{}".format(*fixed) if fixed else "batches of any image size"
+    return [
+        f"{name}{f' on {backbone}' if backbone else ''}, {net.num_classes} classes, form {form}: "
+        f"{takes}, {len(model.graph.node)} operators of opset {opset}",
+        f"held against the network with {runtime} {report}",
+    ]
+
+
+def _check(out, opset, target):
+    """Whether the wishes go together and all packages are there, before any work."""
+    onnx()
+    onnxruntime()
+    if target not in TARGETS:
+        raise UsageError(f"--to takes {' or '.join(TARGETS)}, not '{target}'.")
+    if target == "openvino":
+        openvino()
+    if Path(out).suffix.lower() != TARGETS[target]:
+        raise UsageError(f"The file for --to {target} must end in {TARGETS[target]}, not '{out}'.")
+    if opset not in IR_VERSIONS:
+        known = sorted(IR_VERSIONS)
+        raise UsageError(f"--opset takes {known[0]} to {known[-1]}, not {opset}.")
+
+
+def _origin(saved):
+    """What the checkpoint says of where it comes from, and what an evaluation needs; no paths."""
+    meta, found = saved.meta, {}
+    for key in ("origin", "protocol"):
+        if meta.get(key):
+            found[key] = meta[key]
+    data = {k: v for k, v in saved.experiment.get("data", {}).items() if k in ("name", "options")}
+    train = saved.experiment.get("train", {})
+    train = {k: v for k, v in train.items() if k == "crop_size"}
+    found["experiment"] = {k: v for k, v in (("data", data), ("train", train)) if v}
+    return found
+
+
+def _hash(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _write_onnx(model, out):
+    """The file under a temporary name, as a function, and what runs it; renamed at the end."""
+    with files.replacing(out) as aside:
+        aside.write_bytes(model.SerializeToString())
+        runtime = onnxruntime()
+        session = _session(aside)
+        name = session.get_inputs()[0].name
+        yield lambda x: session.run(None, {name: x})[0], f"ONNX Runtime {runtime.__version__}"
+
+
+def _session(path):
+    runtime = onnxruntime()
+    try:
+        onnx().checker.check_model(str(path))
+        return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # both have errors of their own kinds
+        reason = str(error).strip().splitlines()[0]
+        raise MXNetSegError(f"ONNX Runtime refuses the exported file: {reason}") from None
+
+
+@contextlib.contextmanager
+def _write_openvino(model, out):
+    """The same in OpenVINO's form: two files, .bin and .xml, the latter renamed last."""
+    ov = openvino()
+    network = ov.Core().read_model(model.SerializeToString())
+    for item in model.metadata_props:
+        network.set_rt_info(item.value, ["mxnetseg", item.key])
+    weights = out.with_suffix(".bin")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=str(out.parent), prefix=".export") as folder:
+        aside = Path(folder) / out.name
+        ov.save_model(network, str(aside), compress_to_fp16=False)
+        compiled = ov.Core().compile_model(str(aside), "CPU")
+        yield lambda x: compiled([x])[0], f"OpenVINO {ov.__version__.split('-')[0]}"
+        os.replace(str(aside.with_suffix(".bin")), str(weights))
+        os.replace(str(aside), str(out))

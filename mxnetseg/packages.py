@@ -1,0 +1,36 @@
+"""The optional packages of ONNX and OpenVINO, or a sentence with the pip command."""
+
+import importlib
+
+from .errors import UsageError
+
+ONNX = "onnx onnxruntime"
+
+
+def onnx():
+    """The package ``onnx`` with its helpers."""
+    package = _load("onnx", ONNX)
+    for part in ("checker", "helper", "numpy_helper"):
+        _load(f"onnx.{part}", ONNX)
+    return package
+
+
+def onnxruntime():
+    """The package ``onnxruntime``."""
+    return _load("onnxruntime", ONNX)
+
+
+def openvino():
+    """The package ``openvino``."""
+    return _load("openvino", "openvino")
+
+
+def _load(name, packages):
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.partition(".")[0]:
+            raise
+        raise UsageError(
+            f"This needs {error.name}, which is not installed. Run: pip install {packages}"
+        ) from None

@@ -3,6 +3,7 @@
 from mxnet.gluon import nn
 
 from ..errors import UsageError
+from ..nn import use_norm, used_norm
 from ..registry import Registry, check_options
 
 registry = Registry("backbone")
@@ -14,7 +15,8 @@ class Backbone(nn.HybridBlock):
     Attributes:
         channels: channels of the maps. strides: H / their height, fine to coarse.
         output_stride: the last of ``strides``.
-        name, options: what :func:`create` was asked for, besides the output stride.
+        name, options: what :func:`create` was asked for, besides the output stride and the norm.
+        norm: what its norms are, see ``models.create``.
         min_size: the smallest height and width it takes.
         rounds_up: whether a map has H / stride rows rounded up; else some steps round down.
         min_batch: images per device below which training makes no sense (batch norm over one
@@ -26,6 +28,7 @@ class Backbone(nn.HybridBlock):
 
     name = None
     options = None
+    norm = "batch"
     channels = ()
     strides = (4, 8, 16, 32)
     min_size = 1
@@ -65,11 +68,13 @@ def stage_strides(output_stride):
     return tuple(min(s, output_stride) for s in (4, 8, 16, 32))
 
 
-def create(name, output_stride=None, **options):
+def create(name, output_stride=None, norm=None, **options):
     """A backbone by name, not yet initialised.
 
     Args:
         output_stride: 8, 16 or 32, where the backbone has the choice; its own default if None.
+        norm: "batch", "sync_batch" or "group", see ``models.create``. None: as
+            ``nn.use_norm`` says around this, and elsewhere "batch".
 
     Raises:
         UsageError: unknown name or option (with near matches), or an impossible output stride.
@@ -77,7 +82,9 @@ def create(name, output_stride=None, **options):
     factory = registry.get(name)
     stride = {} if output_stride is None else {"output_stride": output_stride}
     check_options(f"backbone '{name}'", factory, {**options, **stride})
-    backbone = factory(**options, **stride)
+    with use_norm(norm or used_norm()):
+        backbone = factory(**options, **stride)
+        backbone.norm = used_norm()
     backbone.name, backbone.options = str(name).lower(), options
     return backbone
 

@@ -6,7 +6,7 @@ Huang et al., Densely Connected Convolutional Networks, CVPR 2017.
 from mxnet.gluon import nn
 from mxnet.gluon.contrib.nn import HybridConcurrent, Identity
 
-from ..nn import BatchNorm, conv2d, sequential
+from ..nn import conv2d, norm_layer, sequential
 from .base import Backbone, registry, stage_plan, stage_strides
 
 
@@ -19,10 +19,10 @@ def dense_block(in_channels, growth, depth, dilation):
     block = nn.HybridSequential()
     for channels in range(in_channels, in_channels + depth * growth, growth):
         new = sequential(
-            BatchNorm(channels),
+            norm_layer(channels),
             _relu(),
             conv2d(channels, 4 * growth, bias=False),
-            BatchNorm(4 * growth),
+            norm_layer(4 * growth),
             _relu(),
             conv2d(4 * growth, growth, 3, dilation=dilation, bias=False),
         )
@@ -35,7 +35,7 @@ def dense_block(in_channels, growth, depth, dilation):
 def transition(in_channels, stride):
     """Half the channels; half the size, rounded down, at stride 2."""
     return sequential(
-        BatchNorm(in_channels),
+        norm_layer(in_channels),
         _relu(),
         conv2d(in_channels, in_channels // 2, bias=False),
         nn.AvgPool2D(2, 2) if stride == 2 else None,
@@ -60,7 +60,7 @@ class DenseNet(Backbone):
         self.strides = stage_strides(output_stride)
         self.stem = sequential(
             conv2d(3, stem_channels, 7, 2, bias=False),
-            BatchNorm(stem_channels),
+            norm_layer(stem_channels),
             _relu(),
             nn.MaxPool2D(3, 2, 1),
         )
@@ -75,7 +75,7 @@ class DenseNet(Backbone):
             channels = channels // 2 + depths[i] * growth
             self.channels += (channels,)
             setattr(self, f"layer{i + 1}", stage)
-        self.layer4.add(BatchNorm(channels), _relu())
+        self.layer4.add(norm_layer(channels), _relu())
 
     def hybrid_forward(self, F, x):
         c1 = self.layer1(self.stem(x))

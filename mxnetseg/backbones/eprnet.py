@@ -8,7 +8,7 @@ authors' own code, with its parameter names.
 from mxnet.gluon import nn
 
 from ..errors import UsageError
-from ..nn import BatchNorm, ConvUnit, concat, conv2d, global_pool, sequential
+from ..nn import ConvUnit, concat, conv2d, global_pool, norm_layer, sequential
 from ..nn import activation as activation_block
 from .base import Backbone, registry
 
@@ -55,7 +55,7 @@ class PyramidBlock(nn.HybridBlock):
         self.skip = self.skip_bn = None
         if in_channels != channels or stride == 2:
             self.skip = conv2d(in_channels, channels, stride=stride, bias=False)
-            self.skip_bn = BatchNorm(channels)
+            self.skip_bn = norm_layer(channels)
         self.act = activation_block(act)
 
     def hybrid_forward(self, F, x):
@@ -85,7 +85,7 @@ class EPRNetTrunk(Backbone):
             )
         self.channels = tuple(widths)
         self.conv = conv2d(3, widths[0], 3, stride=2, bias=False)
-        self.bn = BatchNorm(widths[0])
+        self.bn = norm_layer(widths[0])
         self.act = activation_block(activation)
         for i, blocks in enumerate(_STAGES):
             channels, stage = widths[i], nn.HybridSequential()

@@ -5,7 +5,7 @@ Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 201
 
 from mxnet.gluon import nn
 
-from ..nn import Activation, BatchNorm, conv2d
+from ..nn import Activation, conv2d, norm_layer
 from .base import Backbone, registry, stage_plan, stage_strides
 
 # (expansion, channels at width 1, blocks) of each group, by stage; a stage's first block strides.
@@ -20,7 +20,7 @@ _STAGES = (
 def _add_conv(sequence, in_channels, channels, kernel=1, stride=1, dilation=1, groups=1, act=True):
     sequence.add(
         conv2d(in_channels, channels, kernel, stride, dilation=dilation, groups=groups, bias=False),
-        BatchNorm(channels),
+        norm_layer(channels),
     )
     if act:
         sequence.add(Activation("relu6"))

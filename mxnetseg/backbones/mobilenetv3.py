@@ -11,10 +11,10 @@ from mxnet.gluon import nn
 from ..errors import UsageError
 from ..nn import (
     Activation,
-    BatchNorm,
     TwoGraphBlock,
     conv2d,
     global_pool,
+    norm_layer,
     sequential,
     unbiased_variance,
 )
@@ -94,15 +94,15 @@ class InvertedResidual(nn.HybridBlock):
         self._shortcut = stride == 1 and in_channels == channels
         expand = ()
         if width != in_channels:
-            expand = (conv2d(in_channels, width, bias=False), BatchNorm(width), Activation(act))
+            expand = (conv2d(in_channels, width, bias=False), norm_layer(width), Activation(act))
         gate = SqueezeExcite(width) if squeeze else None
         self.conv = _numbered(
             *expand,
             conv2d(width, width, kernel, stride, dilation=dilation, groups=width, bias=False),
-            BatchNorm(width),
+            norm_layer(width),
             *((gate, Activation(act)) if expand else (Activation(act), gate)),
             conv2d(width, channels, bias=False),
-            BatchNorm(channels),
+            norm_layer(channels),
         )
 
     def hybrid_forward(self, F, x):
@@ -130,7 +130,9 @@ class MobileNetV3(Backbone):
         channels = round_channels(16 * width)
         self.layer0 = sequential(
             sequential(
-                conv2d(3, channels, 3, 2, bias=False), BatchNorm(channels), Activation("hard_swish")
+                conv2d(3, channels, 3, 2, bias=False),
+                norm_layer(channels),
+                Activation("hard_swish"),
             )
         )
         reached, tapped = 2, []
@@ -175,7 +177,7 @@ class MobileNetV3Classifier(TwoGraphBlock):
         hidden = round_channels(_TAIL[mode] * width) if width > 1 else _TAIL[mode]
         self.conv = sequential(
             conv2d(self.backbone.channels[-1], channels, bias=False),
-            BatchNorm(channels),
+            norm_layer(channels),
             Activation("hard_swish"),
         )
         self.classifier = sequential(

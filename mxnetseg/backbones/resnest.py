@@ -7,7 +7,7 @@ left out: its masks fit a 224 x 224 input only, so that MXNetSeg could train at 
 
 from mxnet.gluon import nn
 
-from ..nn import BatchNorm, conv2d, global_pool, relu, sequential
+from ..nn import conv2d, global_pool, norm_layer, relu, sequential
 from .base import registry
 from .resnet import ResNet
 
@@ -28,9 +28,9 @@ class SplitAttention(nn.HybridBlock):
         self.conv = conv2d(
             channels, RADIX * channels, 3, dilation=dilation, groups=RADIX, bias=False
         )
-        self.bn = BatchNorm(RADIX * channels)
+        self.bn = norm_layer(RADIX * channels)
         self.fc1 = conv2d(channels, width)
-        self.bn1 = BatchNorm(width)
+        self.bn1 = norm_layer(width)
         self.fc2 = conv2d(width, RADIX * channels)
 
     def hybrid_forward(self, F, x):
@@ -55,19 +55,19 @@ class SplitBottleneck(nn.HybridBlock):
         super().__init__()
         channels = 4 * width
         self.conv1 = conv2d(in_channels, width, bias=False)
-        self.bn1 = BatchNorm(width)
+        self.bn1 = norm_layer(width)
         self.conv2 = SplitAttention(width, dilation)
         self.avd_layer = None
         if stride > 1 or dilation != stage_dilation:
             self.avd_layer = nn.AvgPool2D(3, stride, 1)
         self.conv3 = conv2d(width, channels, bias=False)
-        self.bn3 = BatchNorm(channels)
+        self.bn3 = norm_layer(channels)
         self.downsample = None
         if stride > 1 or in_channels != channels:
             self.downsample = sequential(
                 nn.AvgPool2D(stride, stride, ceil_mode=True, count_include_pad=False),
                 conv2d(in_channels, channels, bias=False),
-                BatchNorm(channels),
+                norm_layer(channels),
             )
 
     def hybrid_forward(self, F, x):

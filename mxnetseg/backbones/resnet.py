@@ -6,7 +6,7 @@ sits on its 3 x 3 convolution; "s": a stem of three 3 x 3 convolutions, 64-64-12
 
 from mxnet.gluon import nn
 
-from ..nn import BatchNorm, conv2d, sequential
+from ..nn import conv2d, norm_layer, sequential
 from .base import Backbone, registry, stage_plan, stage_strides
 
 
@@ -26,10 +26,10 @@ class BasicBlock(nn.HybridBlock):
     def __init__(self, in_channels, width, stride, dilation, stage_dilation):
         super().__init__()
         self.conv1 = _conv(in_channels, width, 3, stride, dilation)
-        self.bn1 = BatchNorm(width)
+        self.bn1 = norm_layer(width)
         self.relu1 = _relu()
         self.conv2 = _conv(width, width, 3, dilation=stage_dilation)
-        self.bn2 = BatchNorm(width)
+        self.bn2 = norm_layer(width)
         self.downsample = _shortcut(in_channels, width, stride)
         self.relu2 = _relu()
 
@@ -47,13 +47,13 @@ class Bottleneck(nn.HybridBlock):
     def __init__(self, in_channels, width, stride, dilation, stage_dilation):
         super().__init__()
         self.conv1 = _conv(in_channels, width, 1)
-        self.bn1 = BatchNorm(width)
+        self.bn1 = norm_layer(width)
         self.relu1 = _relu()
         self.conv2 = _conv(width, width, 3, stride, dilation)
-        self.bn2 = BatchNorm(width)
+        self.bn2 = norm_layer(width)
         self.relu2 = _relu()
         self.conv3 = _conv(width, 4 * width, 1)
-        self.bn3 = BatchNorm(4 * width)
+        self.bn3 = norm_layer(4 * width)
         self.downsample = _shortcut(in_channels, 4 * width, stride)
         self.relu3 = _relu()
 
@@ -67,17 +67,17 @@ class Bottleneck(nn.HybridBlock):
 def _shortcut(in_channels, channels, stride):
     if stride == 1 and in_channels == channels:
         return None
-    return sequential(_conv(in_channels, channels, 1, stride), BatchNorm(channels))
+    return sequential(_conv(in_channels, channels, 1, stride), norm_layer(channels))
 
 
 def deep_stem(width):
     """Three 3 x 3 convolutions instead of the 7 x 7; the norm behind the last is the network's."""
     return sequential(
         _conv(3, width, 3, stride=2),
-        BatchNorm(width),
+        norm_layer(width),
         _relu(),
         _conv(width, width, 3),
-        BatchNorm(width),
+        norm_layer(width),
         _relu(),
         _conv(width, 2 * width, 3),
     )
@@ -97,7 +97,7 @@ class ResNet(Backbone):
         self.strides = stage_strides(output_stride)
         channels = 2 * stem_width if stem_width else 64
         self.conv1 = deep_stem(stem_width) if stem_width else _conv(3, channels, 7, stride=2)
-        self.bn1 = BatchNorm(channels)
+        self.bn1 = norm_layer(channels)
         self.relu = _relu()
         self.maxpool = nn.MaxPool2D(3, 2, 1)
         plan = [(1, 1, 1), *stage_plan(output_stride)]

@@ -7,7 +7,7 @@ three 3 x 3 convolutions, 64-64-128, and dilation in *every* block of a stage th
 
 from mxnet.gluon import nn
 
-from ..nn import BatchNorm, TwoGraphBlock, global_pool, sequential, unbiased_variance
+from ..nn import TwoGraphBlock, global_pool, norm_layer, sequential, unbiased_variance
 from .base import Backbone, registry, stage_plan, stage_strides
 from .resnet import Bottleneck, deep_stem
 
@@ -25,7 +25,7 @@ class SemsegResNet(Backbone):
         self.strides = stage_strides(output_stride)
         channels = 2 * STEM_WIDTH
         self.layer0 = deep_stem(STEM_WIDTH)
-        self.layer0.add(BatchNorm(channels), nn.Activation("relu"), nn.MaxPool2D(3, 2, 1))
+        self.layer0.add(norm_layer(channels), nn.Activation("relu"), nn.MaxPool2D(3, 2, 1))
         plan = [(1, 1, 1), *stage_plan(output_stride)]
         for i, (depth, (stride, _, dilation)) in enumerate(zip(DEPTHS[layers], plan)):
             blocks = []

@@ -6,7 +6,7 @@ Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentatio
 
 from mxnet.gluon import nn
 
-from ..nn import BatchNorm, conv2d, relu, sequential
+from ..nn import conv2d, norm_layer, relu, sequential
 from .base import Backbone, registry, stage_plan, stage_strides
 
 
@@ -18,7 +18,7 @@ class SeparableUnit(nn.HybridBlock):
         self.conv1 = conv2d(
             in_channels, in_channels, 3, stride, dilation=dilation, groups=in_channels, bias=False
         )
-        self.bn = BatchNorm(in_channels)
+        self.bn = norm_layer(in_channels)
         self.pointwise = conv2d(in_channels, channels, bias=False)
 
     def hybrid_forward(self, F, x):
@@ -45,13 +45,13 @@ class XceptionBlock(nn.HybridBlock):
                 SeparableUnit(channels, width, stride, 1)
                 if strided
                 else SeparableUnit(channels, width, 1, dilation),
-                BatchNorm(width),
+                norm_layer(width),
             )
             channels = width
         self.skip = self.skipbn = None
         if in_channels != channels or stride != 1:
             self.skip = conv2d(in_channels, channels, 1, stride, bias=False)
-            self.skipbn = BatchNorm(channels)
+            self.skipbn = norm_layer(channels)
 
     def hybrid_forward(self, F, x):
         shortcut = x if self.skip is None else self.skipbn(self.skip(x))
@@ -69,9 +69,9 @@ class Xception65(Backbone):
         self.strides = stage_strides(output_stride)
         _, (stride3, _, middle), (stride20, exit1, exit2) = stage_plan(output_stride)
         self.conv1 = conv2d(3, 32, 3, 2, bias=False)
-        self.bn1 = BatchNorm(32)
+        self.bn1 = norm_layer(32)
         self.conv2 = conv2d(32, 64, 3, bias=False)
-        self.bn2 = BatchNorm(64)
+        self.bn2 = norm_layer(64)
         self.block1 = XceptionBlock(64, (128,) * 3, 2, relu_first=False)
         self.block2 = XceptionBlock(128, (256,) * 3, 2, relu_first=False)
         self.block3 = XceptionBlock(256, (728,) * 3, stride3)
@@ -80,11 +80,11 @@ class Xception65(Backbone):
         )
         self.block20 = XceptionBlock(728, (728, 1024, 1024), stride20, exit1)
         self.conv3 = SeparableUnit(1024, 1536, dilation=exit2)
-        self.bn3 = BatchNorm(1536)
+        self.bn3 = norm_layer(1536)
         self.conv4 = SeparableUnit(1536, 1536, dilation=exit2)
-        self.bn4 = BatchNorm(1536)
+        self.bn4 = norm_layer(1536)
         self.conv5 = SeparableUnit(1536, 2048, dilation=exit2)
-        self.bn5 = BatchNorm(2048)
+        self.bn5 = norm_layer(2048)
 
     def hybrid_forward(self, F, x):
         x = relu(F, self.bn1(self.conv1(x)))

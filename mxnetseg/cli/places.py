@@ -34,19 +34,20 @@ def newest(name, folder=None):
 
 def checkpoint(args):
     """The checkpoint that is named, or the newest best.params; --model and --backbone must fit."""
-    from .. import checkpoint
-    from ..models import PUBLISHED
+    from .. import checkpoint, models
 
     saved = checkpoint.read(args.checkpoint or newest("best.params"))
     if not args.checkpoint:
         print(f"checkpoint {saved.path}")
     for flag, key in (("model", "name"), ("backbone", "backbone")):
         asked, has = getattr(args, flag), saved.meta["network"].get(key)
-        fits = asked and has and asked.lower() == has.lower()
-        if key == "name" and asked and asked.lower() in PUBLISHED:
-            network, options = PUBLISHED[asked.lower()]
-            fits = network == has and saved.meta["network"].items() >= options.items()
-        if asked and has and not fits:
+        if not asked or not has:
+            continue
+        if key == "name":
+            fits = models.is_called(saved.meta["network"], asked)
+        else:
+            fits = asked.lower() == has.lower()
+        if not fits:
             raise UsageError(
                 f"{saved.path} holds {key} '{has}', not '{asked}'. Drop --{flag}, or give the "
                 "right checkpoint."

@@ -30,7 +30,8 @@ from . import (  # noqa: F401
     swiftnet,
     swiftnetpr,
 )
-from .base import SegmentationModel, create, names
+from .base import SegmentationModel, names
+from .factory import create, is_called
 from .published import PUBLISHED
 
-__all__ = ["PUBLISHED", "SegmentationModel", "create", "names"]
+__all__ = ["PUBLISHED", "SegmentationModel", "create", "is_called", "names"]

@@ -6,7 +6,7 @@ join from fine (c1) to coarse, the context last, always at the size of c1.
 
 from mxnet.gluon import nn
 
-from ..nn import BatchNorm, ConvUnit, FCNHead, conv2d, relu, resize_like, sequential, warp
+from ..nn import ConvUnit, FCNHead, conv2d, norm_layer, relu, resize_like, sequential, warp
 from .base import SegmentationModel, register
 
 WIDTH = 256
@@ -20,7 +20,7 @@ class ResidualConv(nn.HybridBlock):
         self.conv1x1 = conv2d(in_channels, WIDTH, bias=False)
         self.conv3x3_1 = ConvUnit(WIDTH, WIDTH // 4, 3)
         self.conv3x3_2 = conv2d(WIDTH // 4, WIDTH, 3, bias=False)
-        self.bn = BatchNorm(WIDTH)
+        self.bn = norm_layer(WIDTH)
 
     def hybrid_forward(self, F, x):
         x = self.conv1x1(x)

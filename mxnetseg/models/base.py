@@ -1,16 +1,13 @@
 """The contract of a network, stated once, and the table of all networks."""
 
-import inspect
 import warnings
 
 import mxnet as mx
 
-from .. import backbones
 from ..errors import UsageError
 from ..nn import TwoGraphBlock, resize_like, sequential
-from ..registry import Registry, check_options, unknown
-from .channels import set_image_channels
-from .published import PUBLISHED, resolve
+from ..registry import Registry, unknown
+from .published import PUBLISHED
 
 registry = Registry("network")
 
@@ -30,11 +27,11 @@ class SegmentationModel(TwoGraphBlock):
         fixed_size: (H, W), if the network takes no other.
         min_batch: images per device below which training makes no sense (batch norm over one
             value).
-        in_channels: channels of the images, see :func:`create`.
-        default_backbone, default_output_stride: what ``create`` takes when it is not told.
+        in_channels: channels of the images, see ``models.create``.
+        default_backbone, default_output_stride: what ``models.create`` takes when it is not told.
         output_strides: those that the network permits.
-        created_with: the arguments of :func:`create` that make this network again, as JSON; None
-            if its backbone was not made by ``backbones.create``.
+        created_with: the arguments of ``models.create`` that make this network again, as JSON;
+            None if its backbone was not made by ``backbones.create``.
     """
 
     output_names = ("main",)
@@ -170,7 +167,7 @@ def default_init():
 
 
 def register(name):
-    """Class decorator: make a network known to :func:`create` as ``name``."""
+    """Class decorator: make a network known to ``models.create`` as ``name``."""
     return registry.register(name)
 
 
@@ -184,92 +181,3 @@ def find(name):
     if name not in registry.names():
         raise unknown("network", name, [*registry.names(), *PUBLISHED])
     return registry.get(name)
-
-
-def create(
-    name,
-    num_classes,
-    backbone=None,
-    backbone_options=None,
-    initialize=True,
-    in_channels=3,
-    **options,
-):
-    """A network by name, with random weights.
-
-    Args:
-        name: one of :func:`names`, or of a published size: ``pidnet_m``, see
-            :data:`~mxnetseg.models.published.PUBLISHED`.
-        num_classes: channels of the logits.
-        backbone: a name from ``backbones.names()`` or a Backbone; the network's own default if
-            None.
-        backbone_options: mapping, what the backbone called by name takes besides the stride.
-        initialize: False leaves the parameters empty, for somebody who loads a checkpoint next.
-        in_channels: of the images; the convolutions that see them are made for as many.
-        options: ``output_stride``, ``aux`` ... as the network takes them.
-
-    Raises:
-        UsageError: unknown names or options, with near matches; impossible values.
-    """
-    name, options = resolve(name, options)
-    network = find(name)
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise UsageError(f"num_classes must be a positive whole number, not {num_classes!r}.")
-    created_with = {"name": name, "num_classes": num_classes, **options}
-    if "backbone" in inspect.signature(network).parameters:
-        stride = options.pop("output_stride", None)
-        if not isinstance(backbone, backbones.Backbone):
-            backbone = backbone or network.default_backbone
-            backbone = _create_backbone(name, network, backbone, stride, backbone_options or {})
-        if backbone.output_stride not in network.output_strides:
-            raise UsageError(
-                f"Backbone '{backbone.name}' has output_stride {backbone.output_stride}, network "
-                f"'{name}' permits {', '.join(map(str, sorted(network.output_strides)))}."
-            )
-        options["backbone"] = backbone
-        if backbone.name is None:
-            created_with = None
-        else:
-            created_with["backbone"] = backbone.name
-            created_with["backbone_options"] = backbone.options
-            if dilates(backbone.name):
-                created_with["output_stride"] = backbone.output_stride
-    elif backbone is not None:
-        raise UsageError(f"Network '{name}' has a trunk of its own and takes no backbone.")
-    check_options(f"network '{name}'", network, options, exclude=("num_classes",))
-    net = network(num_classes=num_classes, **options)
-    net.created_with = created_with
-    if in_channels != 3:
-        set_image_channels(net, in_channels)
-        if created_with is not None:
-            created_with["in_channels"] = in_channels
-    if initialize:
-        net.initialize()
-    return net
-
-
-def dilates(backbone):
-    """Whether the backbone's output stride can be chosen."""
-    factory = backbones.registry.get(backbone)
-    return "output_stride" in inspect.signature(factory).parameters
-
-
-def _create_backbone(name, network, backbone, stride, options):
-    choice = dilates(backbone)
-    if stride is None:
-        stride = network.default_output_stride if choice else None
-        return backbones.create(backbone, stride, **options)
-    if stride not in network.output_strides:
-        raise UsageError(
-            f"Network '{name}' permits output_stride "
-            f"{', '.join(map(str, sorted(network.output_strides)))}, not {stride}."
-        )
-    if choice:
-        return backbones.create(backbone, stride, **options)
-    backbone = backbones.create(backbone, **options)
-    if stride != backbone.output_stride:
-        raise UsageError(
-            f"Backbone '{backbone.name}' has output_stride {backbone.output_stride} only, "
-            f"not {stride}."
-        )
-    return backbone

@@ -11,11 +11,11 @@ from ..backbones.mobilenetv3 import round_channels
 from ..errors import UsageError
 from ..nn import (
     Activation,
-    BatchNorm,
     ConvUnit,
     concat,
     conv2d,
     global_pool,
+    norm_layer,
     resize_like,
     resize_to_stride,
     sequential,
@@ -36,7 +36,7 @@ class AtrousUnit(nn.HybridBlock):
     def __init__(self, channels, rate):
         super().__init__()
         self.atrous_conv = conv2d(channels, channels, 3, dilation=rate, bias=False)
-        self.bn = BatchNorm(channels)
+        self.bn = norm_layer(channels)
         self.relu = nn.Activation("relu")
 
     def hybrid_forward(self, F, x):
@@ -50,10 +50,10 @@ class LightAtrousUnit(nn.HybridBlock):
         super().__init__()
         self.conv = sequential(
             conv2d(channels, channels, 3, dilation=rate, groups=channels, bias=False),
-            BatchNorm(channels),
+            norm_layer(channels),
             Activation("hard_swish"),
             conv2d(channels, channels, bias=False),
-            BatchNorm(channels),
+            norm_layer(channels),
             nn.Activation("relu"),
         )
 
@@ -84,7 +84,7 @@ class _Fusion(nn.HybridBlock):
     def __init__(self, channels, out_channels, light):
         super().__init__()
         self.atten = LightGate(channels) if light else conv2d(channels, channels, bias=False)
-        self.bn_atten = None if light else BatchNorm(channels)
+        self.bn_atten = None if light else norm_layer(channels)
         self.fuse = ConvUnit(channels, out_channels)
 
     def gated(self, F, x):

@@ -11,11 +11,11 @@ from ..nn import (
     DAPPM,
     PAPPM,
     BasicBlock,
-    BatchNorm,
     Bottleneck,
     PreActHead,
     basic_stage,
     conv2d,
+    norm_layer,
     pre_activated,
     relu,
     resize_like,
@@ -35,7 +35,7 @@ VARIANTS = {
 
 def _unit(in_channels, channels, kernel=1):
     """Convolution and norm as a sequence, as the original names them."""
-    return sequential(conv2d(in_channels, channels, kernel, bias=False), BatchNorm(channels))
+    return sequential(conv2d(in_channels, channels, kernel, bias=False), norm_layer(channels))
 
 
 def _enlarge(F, x, like):
@@ -118,8 +118,8 @@ class PIDNet(SegmentationModel):
         light = m == 2
 
         self.conv1 = sequential(
-            conv2d(3, c, 3, 2, 1), BatchNorm(c), nn.Activation("relu"),
-            conv2d(c, c, 3, 2, 1), BatchNorm(c), nn.Activation("relu"),
+            conv2d(3, c, 3, 2, 1), norm_layer(c), nn.Activation("relu"),
+            conv2d(c, c, 3, 2, 1), norm_layer(c), nn.Activation("relu"),
         )  # fmt: skip
         self.layer1 = basic_stage(c, c, m)
         self.layer2 = basic_stage(c, 2 * c, m, stride=2)

@@ -9,7 +9,6 @@ channels, which changes nothing; it is left out.
 from mxnet.gluon import nn
 
 from ..nn import (
-    BatchNorm,
     EfficientChannelAttention,
     GlobalPool,
     activation,
@@ -17,6 +16,7 @@ from ..nn import (
     concat_equal,
     conv2d,
     global_pool,
+    norm_layer,
     pooling_cascade,
     sequential,
     unbiased_variance,
@@ -33,7 +33,7 @@ def _unit(in_channels, channels, act, kernel=1, bias=False, before=None, **optio
     return sequential(
         before,
         conv2d(in_channels, channels, kernel, bias=bias, **options),
-        BatchNorm(channels),
+        norm_layer(channels),
         activation(act, channels),
     )
 
@@ -43,7 +43,7 @@ class NormAct(nn.HybridBlock):
 
     def __init__(self, channels, act):
         super().__init__()
-        self.br = sequential(BatchNorm(channels), activation(act, channels))
+        self.br = sequential(norm_layer(channels), activation(act, channels))
 
     def hybrid_forward(self, F, x):
         return self.br(x)
@@ -169,7 +169,7 @@ class UpBlock(nn.HybridBlock):
         super().__init__()
         half = channels // 2
         self.conv = nn.Conv2DTranspose(half, 3, 2, 1, output_padding=1, in_channels=channels)
-        self.bn = BatchNorm(half, epsilon=1e-3)
+        self.bn = norm_layer(half, epsilon=1e-3)
         self.act = activation(act, half)
 
     def hybrid_forward(self, F, x):
@@ -182,7 +182,7 @@ class WeightedFusion(nn.HybridBlock):
     def __init__(self, channels, reduction):
         super().__init__()
         width = max(channels // reduction, 4)
-        self.conv_du = sequential(conv2d(channels, width), BatchNorm(width), nn.LeakyReLU(0.2))
+        self.conv_du = sequential(conv2d(channels, width), norm_layer(width), nn.LeakyReLU(0.2))
         self.fcs = sequential(conv2d(width, channels), conv2d(width, channels))
 
     def hybrid_forward(self, F, p, q):
@@ -207,7 +207,7 @@ class Pyramid(nn.HybridBlock):
     @staticmethod
     def _gated(in_channels, channels, act):
         return sequential(
-            BatchNorm(in_channels),
+            norm_layer(in_channels),
             activation(act, in_channels),
             conv2d(in_channels, channels, bias=False),
             EfficientChannelAttention(channels),
@@ -223,8 +223,8 @@ def _head(channels, num_classes, act):
     """1 x 1 unit, 1 x 1 to the classes, and a norm over the scores."""
     half = channels // 2
     return sequential(
-        *(conv2d(channels, half), BatchNorm(half), activation(act, half)),
-        *(conv2d(half, num_classes), BatchNorm(num_classes)),
+        *(conv2d(channels, half), norm_layer(half), activation(act, half)),
+        *(conv2d(half, num_classes), norm_layer(num_classes)),
     )
 
 
@@ -248,8 +248,8 @@ class PMSDSEN(SegmentationModel):
         self.DWFF4 = WeightedFusion(2 * c, reduction=8)
         self.DWFF5 = WeightedFusion(c, reduction=4)
         self.Stem_Conv = sequential(
-            conv2d(3, c // 2, 3, 2), BatchNorm(c // 2), activation(act, c // 2),
-            conv2d(c // 2, c, 3), BatchNorm(c),
+            conv2d(3, c // 2, 3, 2), norm_layer(c // 2), activation(act, c // 2),
+            conv2d(c // 2, c, 3), norm_layer(c),
         )  # fmt: skip
         for i, (depth, channels) in enumerate(zip(DEPTHS, (c, 2 * c, 4 * c, 2 * c, c)), start=1):
             setattr(self, f"layer{i}", sequential(*(Unit(channels, act) for _ in range(depth))))

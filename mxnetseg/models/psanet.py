@@ -7,14 +7,7 @@ hszhao/semseg, whose C++ operator is expressed here by standard ones.
 from mxnet.gluon import nn
 
 from ..errors import UsageError
-from ..nn import (
-    BatchNorm,
-    conv2d,
-    map_of_positions,
-    resize_like,
-    resize_to_stride,
-    sequential,
-)
+from ..nn import conv2d, map_of_positions, norm_layer, resize_like, resize_to_stride, sequential
 from ..registry import unknown
 from .base import register
 from .pspnet_semseg import SemsegModel
@@ -31,7 +24,7 @@ def full_mask(crop_size, shrink_factor=2, compact=False, stride=8):
 
 def _unit(in_channels, channels):
     return sequential(
-        conv2d(in_channels, channels, bias=False), BatchNorm(channels), nn.Activation("relu")
+        conv2d(in_channels, channels, bias=False), norm_layer(channels), nn.Activation("relu")
     )
 
 

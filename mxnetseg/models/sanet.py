@@ -10,11 +10,11 @@ from mxnet.gluon import nn
 from ..errors import UsageError
 from ..nn import (
     APPPM,
-    BatchNorm,
     Bottleneck,
     PreActHead,
     basic_stage,
     conv2d,
+    norm_layer,
     relu,
     resize_like,
     sequential,
@@ -35,7 +35,7 @@ def _unit(in_channels, channels, stride=1, dilation=1, act=True):
     """3 x 3 convolution, norm and ReLU as a sequence, as the original names them."""
     return (
         conv2d(in_channels, channels, 3, stride, dilation, dilation, bias=False),
-        BatchNorm(channels),
+        norm_layer(channels),
         nn.Activation("relu") if act else None,
     )
 
@@ -106,8 +106,8 @@ class SANet(SegmentationModel):
         c = planes
         self._half = 2 * c
         self.stom = sequential(
-            conv2d(3, c, 3, 2, 1), BatchNorm(c), nn.Activation("relu"),
-            conv2d(c, c, 3, 2, 1), BatchNorm(c), nn.Activation("relu"),
+            conv2d(3, c, 3, 2, 1), norm_layer(c), nn.Activation("relu"),
+            conv2d(c, c, 3, 2, 1), norm_layer(c), nn.Activation("relu"),
         )  # fmt: skip
         self.layer1 = basic_stage(c, c, n0)
         self.layer2 = basic_stage(c, 2 * c, n1, stride=2)
@@ -120,7 +120,7 @@ class SANet(SegmentationModel):
         self.dp2 = DilatedPath(4 * c, 4 * c, second_path)
         self.down4 = sequential(*_unit(4 * c, 4 * c, 2, act=False))
         self.down5 = sequential(*_unit(4 * c, 4 * c, 2), *_unit(4 * c, 8 * c, 2, act=False))
-        self.compression = sequential(conv2d(8 * c, 4 * c, bias=False), BatchNorm(4 * c))
+        self.compression = sequential(conv2d(8 * c, 4 * c, bias=False), norm_layer(4 * c))
         self.decoder = Decoder(4 * c, 2 * c)
         self.final_layer = PreActHead(2 * c, head_planes, num_classes)
         self.seghead_extra = self.seghead_d = None

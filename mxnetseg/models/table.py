@@ -8,7 +8,7 @@ import numpy as np
 from .. import backbones
 from ..columns import aligned
 from ..errors import UsageError
-from . import base
+from . import base, factory
 from .published import PUBLISHED, resolve
 
 CLASSES = 19  # the published parameter counts are those for Cityscapes
@@ -36,7 +36,7 @@ def facts(name, backbone=None, num_classes=CLASSES):
     aux = inspect.signature(network).parameters.get("aux")
 
     def create(**options):
-        return base.create(name, num_classes, backbone, initialize=False, **options)
+        return factory.create(name, num_classes, backbone, initialize=False, **options)
 
     full = create(aux=True) if aux else create()
     plain = create(aux=False) if aux else full
@@ -83,13 +83,13 @@ def table_of(name, num_classes=CLASSES):
 
 def takes_backbone(name):
     """Whether a network's backbone can be chosen."""
-    return "backbone" in inspect.signature(_network(name)).parameters
+    return factory.takes_backbone(_network(name))
 
 
 def output_strides(name, backbone):
     """The output strides that both a network and its backbone permit."""
     permitted = sorted(_network(name).output_strides)
-    return permitted if base.dilates(backbone.name) else [backbone.output_stride]
+    return permitted if factory.dilates(backbone.name) else [backbone.output_stride]
 
 
 def input_rule(f):
@@ -132,8 +132,9 @@ def as_text(rows):
 def as_text_of(rows):
     """One network, from :func:`table_of`."""
     f, network = rows[0], _network(rows[0]["name"])
+    own = resolve(f["name"])[1]
     options = [
-        f"{p.name}={p.default!r}"
+        f"{p.name}={own.get(p.name, p.default)!r}"
         for p in inspect.signature(network).parameters.values()
         if p.name not in ("num_classes", "backbone")
     ]

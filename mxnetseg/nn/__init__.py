@@ -2,27 +2,28 @@
 
 from .activation import Activation, PReLU, relu
 from .attention import SelfAttention, map_of_positions
+from .batch_norm import BatchNorm, unbiased_variance
 from .concat import concat, concat_equal
 from .conv import ConvUnit, SeparableConv, activation, conv2d, pre_activated, sequential
 from .dappm import APPPM, DAPPM, PAPPM, average_pool, pooling_cascade
+from .devices import forward, synchronised
 from .enhancement import GlobalConv, SemanticEnhancement
 from .form import whole_operators
 from .fusion import LateralFusion
 from .gate import EfficientChannelAttention
 from .head import FCNHead, PreActHead, sequential_head
-from .norm import BatchNorm, TwoGraphBlock, unbiased_variance
+from .norm import GroupNorm, norm_layer, use_norm, used_norm
 from .normalize import Normalize
 from .pyramid import ASPP, GlobalFlow, GlobalPool, PyramidPooling, global_pool, pool_by
 from .residual import BasicBlock, Bottleneck, basic_stage
 from .resize import interpolation_matrix, resize_like, resize_to_stride, upscale
 from .sampling import ModulatedDeformableConv, warp
+from .two_graphs import TwoGraphBlock
 
 __all__ = [
     "APPPM",
     "ASPP",
     "DAPPM",
-    "ModulatedDeformableConv",
-    "Normalize",
     "PAPPM",
     "Activation",
     "BasicBlock",
@@ -34,7 +35,10 @@ __all__ = [
     "GlobalConv",
     "GlobalFlow",
     "GlobalPool",
+    "GroupNorm",
     "LateralFusion",
+    "ModulatedDeformableConv",
+    "Normalize",
     "PReLU",
     "PreActHead",
     "PyramidPooling",
@@ -48,9 +52,11 @@ __all__ = [
     "concat",
     "concat_equal",
     "conv2d",
+    "forward",
     "global_pool",
     "interpolation_matrix",
     "map_of_positions",
+    "norm_layer",
     "pool_by",
     "pooling_cascade",
     "pre_activated",
@@ -59,8 +65,11 @@ __all__ = [
     "resize_to_stride",
     "sequential",
     "sequential_head",
+    "synchronised",
     "unbiased_variance",
     "upscale",
+    "use_norm",
+    "used_norm",
     "warp",
     "whole_operators",
 ]

@@ -3,7 +3,7 @@
 from mxnet.gluon import nn
 
 from .activation import Activation, PReLU
-from .norm import BatchNorm
+from .norm import norm_layer
 
 
 def conv2d(
@@ -42,7 +42,7 @@ def pre_activated(in_channels, channels, kernel=1, groups=1, before=None):
     """Batch norm -> ReLU -> convolution without bias, of the same size; behind ``before``."""
     return sequential(
         before,
-        BatchNorm(in_channels),
+        norm_layer(in_channels),
         Activation("relu"),
         conv2d(in_channels, channels, kernel, groups=groups, bias=False),
     )
@@ -81,7 +81,7 @@ class ConvUnit(nn.HybridBlock):
     ):
         super().__init__()
         self.conv = conv2d(in_channels, channels, kernel, stride, padding, dilation, groups, bias)
-        self.bn = BatchNorm(channels) if norm else None
+        self.bn = norm_layer(channels) if norm else None
         self.act = activation(act)
 
     def hybrid_forward(self, F, x):

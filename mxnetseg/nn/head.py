@@ -4,7 +4,7 @@ from mxnet.gluon import nn
 
 from .activation import relu
 from .conv import ConvUnit, conv2d, sequential
-from .norm import BatchNorm
+from .norm import norm_layer
 
 
 class FCNHead(nn.HybridBlock):
@@ -33,7 +33,7 @@ def sequential_head(in_channels, width, num_classes, dropout=0.1):
     """A 3 x 3 unit, dropout of whole channels, 1 x 1 to the classes (semseg, MLMSNet)."""
     return sequential(
         conv2d(in_channels, width, 3, bias=False),
-        BatchNorm(width),
+        norm_layer(width),
         nn.Activation("relu"),
         nn.Dropout(dropout, axes=(2, 3)),
         conv2d(width, num_classes),
@@ -45,9 +45,9 @@ class PreActHead(nn.HybridBlock):
 
     def __init__(self, in_channels, width, num_classes):
         super().__init__()
-        self.bn1 = BatchNorm(in_channels)
+        self.bn1 = norm_layer(in_channels)
         self.conv1 = conv2d(in_channels, width, 3, bias=False)
-        self.bn2 = BatchNorm(width)
+        self.bn2 = norm_layer(width)
         self.conv2 = conv2d(width, num_classes)
 
     def hybrid_forward(self, F, x):

@@ -1,125 +1,88 @@
-"""Normalisation."""
+"""Norms, and which of them a network is made of.
 
-import numpy as np
-from mxnet import autograd, nd
+All networks and backbones make their norms by :func:`norm_layer`, which asks :func:`use_norm`::
+
+    with use_norm("group"):
+        net = FCN(19, backbone)
+"""
+
+import contextlib
+from contextvars import ContextVar
+
 from mxnet.gluon import nn
 
-from ..errors import UsageError
+from ..registry import unknown
+from .batch_norm import BatchNorm
+
+GROUPS = 32
+GROUP_WIDTH = 4  # of the narrowest group: behind global pooling it is all that a norm sees
+NORMS = ("batch", "sync_batch", "group")
+
+_chosen = ContextVar("norm", default="batch")
 
 
-class BatchNorm(nn.BatchNorm):
-    """Batch norm over (N, C, H, W): epsilon 1e-5, running statistics with momentum 0.9.
+@contextlib.contextmanager
+def use_norm(name):
+    """Within: :func:`norm_layer` makes norms of this kind.
+
+    Args:
+        name: "batch", "sync_batch" or "group", see ``models.create``.
+
+    Raises:
+        UsageError: another name.
+    """
+    if name not in NORMS:
+        raise unknown("norm", name, NORMS)
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def used_norm():
+    """The name of the norm that :func:`norm_layer` makes here."""
+    return _chosen.get()
+
+
+def norm_layer(channels, epsilon=1e-5):
+    """The norm for a map (N, channels, H, W): by default a :class:`BatchNorm`."""
+    if used_norm() == "group":
+        return GroupNorm(channels, epsilon)
+    norm = BatchNorm(channels, epsilon)
+    norm.synchronised = used_norm() == "sync_batch"
+    return norm
+
+
+class GroupNorm(nn.HybridBlock):
+    """Group norm: every image by itself, over groups of neighbouring channels; no running values.
+
+    Wu and He, Group Normalization, ECCV 2018, arXiv 1803.08494: (x - mean) / sqrt(variance +
+    epsilon) over a group's channels and all positions, then a scale and a shift per channel. 32
+    groups as in the paper, or the largest number below that divides the channels and leaves four
+    to a group: behind global pooling a group of one would always be 0, of two always -1 and 1.
 
     Attributes:
-        unbiased: average the batch's *unbiased* variance, n / (n - 1) times the other, into
-            ``running_var`` in training, as PyTorch does (see :func:`unbiased_variance`). MXNet's
-            operator takes the biased one, which differs much where a norm sees few values, as
-            behind a pooling pyramid. Outputs and gradients are the same.
+        groups: their number.
     """
 
-    unbiased = False
+    def __init__(self, channels, epsilon=1e-5):
+        super().__init__()
+        self.groups = group_count(channels)
+        self._channels, self._epsilon = channels, epsilon
+        self.gamma = self.params.get("gamma", shape=(channels,), init="ones")
+        self.beta = self.params.get("beta", shape=(channels,), init="zeros")
 
-    def __init__(self, channels, epsilon=1e-5, momentum=0.9):
-        super().__init__(in_channels=channels, epsilon=epsilon, momentum=momentum)
-
-    def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
-        frozen = self._kwargs["use_global_stats"]
-        if not self.unbiased or frozen or not autograd.is_training():
-            return super().hybrid_forward(F, x, gamma, beta, running_mean, running_var)
-        # momentum 1: the operator leaves the running values alone
-        options = dict(self._kwargs, momentum=1.0, output_mean_var=True)
-        y, *statistics = F.BatchNorm(x, gamma, beta, running_mean, running_var, **options)
-        mean, inverse_std = (F.BlockGrad(s) for s in statistics)
-        shape = F.shape_array(x)
-        n, h, w = (F.slice_axis(shape, axis=0, begin=i, end=i + 1) for i in (0, 2, 3))
-        dtype = np.dtype(self.gamma.dtype).name
-        count = F.cast(n * h * w, dtype)
-        correction = F.broadcast_div(count, F.broadcast_maximum(count - 1, F.ones_like(count)))
-        variance = F.broadcast_mul(1 / F.square(inverse_std) - options["eps"], correction)
-        # A graph traced in training may be run for inference, where the operator returns the
-        # running values as statistics: then nothing moves. Equal means alone do not say so: those
-        # of a map that is 0 everywhere are the ones a norm starts with.
-        ratio = inverse_std * F.sqrt(running_var + options["eps"])
-        other_mean = F.broadcast_not_equal(mean, running_mean)
-        moved = F.max(F.broadcast_maximum(other_mean, F.abs(ratio - 1) > 1e-5))
-        rate = (1 - self._kwargs["momentum"]) * moved
-        states = (running_mean, running_var)
-        steps = [F.broadcast_mul(rate, new - old) for new, old in zip((mean, variance), states)]
-        if F is not nd:
-            if dtype != "float32":
-                raise UsageError(
-                    f"Hybridised networks of PyTorch's train in float32, not in {dtype}; "
-                    "train eagerly: net.hybridize(False)."
-                )
-            return _adding(F, y, states, steps)
-        with autograd.pause():
-            for state, step in zip(states, steps):
-                state = state.detach()  # the same memory, outside of the recorded graph
-                state += step
-        return y
+    def hybrid_forward(self, F, x, gamma, beta):
+        # MXNet 1.9.1's operator has a scale and a shift per group; a depthwise convolution is a
+        # third of broadcasting's time.
+        one = F.slice_axis(F.ones_like(gamma), axis=0, begin=0, end=self.groups)
+        y = F.GroupNorm(x, one, F.zeros_like(one), num_groups=self.groups, eps=self._epsilon)
+        options = dict(kernel=(1, 1), num_filter=self._channels, num_group=self._channels)
+        return F.Convolution(y, F.reshape(gamma, shape=(-1, 1, 1, 1)), beta, **options)
 
 
-def _adding(F, y, states, steps):
-    """``y``, in a graph that adds two ``steps`` (C,) to two ``states`` (C,) whenever it runs.
-
-    Only operators with auxiliary states change parameters from inside a graph. SGD's momentum is
-    such a state, and with rate -1 and momentum 1 it becomes state + step. Of MXNet's SGD operators
-    this one accepts symbols; its fourth operand is a float32 copy of half precision weights, which
-    it does not touch in single precision.
-    """
-    zero = F.zeros_like(steps[0])
-    operands = [v for state, step in zip(states, steps) for v in (zero, step, state, state)]
-    done = F.multi_mp_sgd_mom_update(
-        *operands, lrs=(-1.0, -1.0), wds=(0.0, 0.0), momentum=1.0, num_weights=2
-    )
-    # Reshaping C channels to C channels costs nothing, and makes y depend on the update.
-    done = F.BlockGrad(done[0] + done[1] + zero)
-    return F.reshape_like(y, done, lhs_begin=1, lhs_end=2, rhs_begin=0, rhs_end=1)
-
-
-def unbiased_variance(net):
-    """Let every :class:`BatchNorm` of ``net`` keep its running variance as PyTorch does.
-
-    For networks from PyTorch, as the last line of their ``__init__``. Hybridised, it works below a
-    :class:`TwoGraphBlock`, as every segmentation network is; the inference graph stays as it was.
-    """
-
-    def switch(block):
-        if isinstance(block, BatchNorm):
-            block.unbiased = True
-
-    net.apply(switch)
-
-
-class TwoGraphBlock(nn.HybridBlock):
-    """A HybridBlock that is traced twice, for training and for inference, when it is hybridised.
-
-    Gluon traces once, in the mode of the first call. Here a layer may do in training what would
-    only be a burden in inference: it looks at ``autograd.is_training()`` in ``hybrid_forward``.
-    """
-
-    _traced_for_training = False
-    _other_graph = None
-
-    def forward(self, x, *args):
-        self._choose_graph(autograd.is_training())
-        return super().forward(x, *args)
-
-    def export(self, *args, **kwargs):
-        """Gluon's, of the inference graph."""
-        self._choose_graph(training=False)
-        return super().export(*args, **kwargs)
-
-    def _choose_graph(self, training):
-        if training == self._traced_for_training:
-            return
-        names = ("_cached_graph", "_cached_op", "_cached_op_args", "_in_format", "_out_format")
-        current = [getattr(self, name) for name in names]
-        other = self._other_graph or [(), None, [], None, None]
-        for name, value in zip(names, other):
-            setattr(self, name, value)
-        self._other_graph, self._traced_for_training = current, training
-
-    def _clear_cached_op(self):
-        super()._clear_cached_op()
-        self._other_graph = None
+def group_count(channels):
+    """How many groups a :class:`GroupNorm` of so many channels has."""
+    most = min(GROUPS, max(channels // GROUP_WIDTH, 1))
+    return max(groups for groups in range(1, most + 1) if channels % groups == 0)

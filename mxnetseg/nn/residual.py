@@ -9,13 +9,15 @@ from mxnet.gluon import nn
 
 from .activation import relu
 from .conv import conv2d, sequential
-from .norm import BatchNorm
+from .norm import norm_layer
 
 
 def _shortcut(in_channels, channels, stride):
     if stride == 1 and in_channels == channels:
         return None
-    return sequential(conv2d(in_channels, channels, stride=stride, bias=False), BatchNorm(channels))
+    return sequential(
+        conv2d(in_channels, channels, stride=stride, bias=False), norm_layer(channels)
+    )
 
 
 class BasicBlock(nn.HybridBlock):
@@ -29,9 +31,9 @@ class BasicBlock(nn.HybridBlock):
         super().__init__()
         self._relu = relu
         self.conv1 = conv2d(in_channels, channels, 3, stride, bias=False)
-        self.bn1 = BatchNorm(channels)
+        self.bn1 = norm_layer(channels)
         self.conv2 = conv2d(channels, channels, 3, bias=False)
-        self.bn2 = BatchNorm(channels)
+        self.bn2 = norm_layer(channels)
         self.downsample = _shortcut(in_channels, channels, stride)
 
     def hybrid_forward(self, F, x):
@@ -46,11 +48,11 @@ class Bottleneck(nn.HybridBlock):
     def __init__(self, in_channels, width, stride=1):
         super().__init__()
         self.conv1 = conv2d(in_channels, width, bias=False)
-        self.bn1 = BatchNorm(width)
+        self.bn1 = norm_layer(width)
         self.conv2 = conv2d(width, width, 3, stride, bias=False)
-        self.bn2 = BatchNorm(width)
+        self.bn2 = norm_layer(width)
         self.conv3 = conv2d(width, 2 * width, bias=False)
-        self.bn3 = BatchNorm(2 * width)
+        self.bn3 = norm_layer(2 * width)
         self.downsample = _shortcut(in_channels, 2 * width, stride)
 
     def hybrid_forward(self, F, x):

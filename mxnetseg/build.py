@@ -3,6 +3,7 @@
 from . import checkpoint, config, data, models, progress
 from .convert import pretrained
 from .errors import UsageError
+from .nn import synchronised
 
 
 def dataset(experiment, split):
@@ -28,7 +29,8 @@ def create_network(model, num_classes, in_channels=3, initialize=True):
     chosen = {k: v for k, v in chosen.items() if v is not None}
     if in_channels != 3:
         chosen["in_channels"] = in_channels
-    return models.create(model.name, num_classes, initialize=initialize, **model.options, **chosen)
+    chosen.update(norm=model.norm, initialize=initialize)
+    return models.create(model.name, num_classes, **model.options, **chosen)
 
 
 def with_sizes(experiment, train_set, net):
@@ -133,10 +135,11 @@ def check(net, experiment, devices):
     batch = experiment.train.batch_size
     if batch < devices:
         raise UsageError(f"train.batch_size {batch} is less than the {devices} devices.")
-    if batch // devices < net.min_batch and not experiment.train.freeze_bn:
+    seen = batch if synchronised(net) else batch // devices
+    if seen < net.min_batch and not experiment.train.freeze_bn:
         raise UsageError(
             f"Network '{experiment.model.name}' has batch norms over one value per image: it needs "
-            f"{net.min_batch} images or more per device to train, not {batch // devices}. Raise "
+            f"{net.min_batch} images or more per device to train, not {seen}. Raise "
             "train.batch_size, or set train.freeze_bn."
         )
 

@@ -31,6 +31,9 @@ class Model(Section):
         None, description="of the backbone; None: the network's own default"
     )
     aux: Optional[bool] = Field(None, description="auxiliary heads; None: as the network has it")
+    norm: Literal["batch", "sync_batch", "group"] = Field(
+        "batch", description="sync_batch: over the images of all devices"
+    )
     options: Dict[str, Any] = Field({}, description="further options of the network")
     weights: Optional[str] = Field(None, description="checkpoint to start from")
     weights_strict: bool = Field(

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..inference.backend import MXNetBackend
 from ..inference.evaluator import evaluate
 from ..inference.protocol import Protocol
-from ..nn import Normalize
+from ..nn import Normalize, forward
 from . import folder
 from .average import Average
 from .freezing import freeze
@@ -143,7 +143,7 @@ def _train(experiment, contexts, out, resume):
                 images = [normalize.load(x, c) for x, c in zip(pixels, contexts)]
                 labels = [mx.nd.array(x, ctx=c, dtype=x.dtype) for x, c in zip(masks, contexts)]
                 with autograd.record():
-                    parts = loss([net(x) for x in images], labels)
+                    parts = loss(forward(net, images), labels)
                 autograd.backward(parts)
                 norm = optimizer.step(rate)
                 step += 1

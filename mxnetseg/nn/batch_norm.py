@@ -31,7 +31,7 @@ class BatchNorm(nn.BatchNorm):
         frozen = self._kwargs["use_global_stats"]
         if frozen or not autograd.is_training():
             return super().hybrid_forward(F, x, gamma, beta, running_mean, running_var)
-        if self.synchronised and devices.total():
+        if self.synchronised and devices.gather():
             return self._over_devices(x, gamma, beta, running_mean, running_var)
         if self.synchronised and len(self.gamma.list_ctx()) > 1:
             raise UsageError(
@@ -75,10 +75,11 @@ class BatchNorm(nn.BatchNorm):
     def _over_devices(self, x, gamma, beta, running_mean, running_var):
         """Eagerly, the training pass whose statistics are those of all devices together."""
         values = x.astype(gamma.dtype, copy=False)  # sums in half precision would overflow
-        sums = nd.concat(_sum(values), _sum(nd.square(values)), dim=0)
-        sums, count = devices.total()(sums, x.size // x.shape[1])
-        mean, square = nd.split(sums / count, num_outputs=2, axis=0)
-        variance = nd.relu(square - nd.square(mean))
+        count = x.size // x.shape[1]
+        mean = _sum(values) / count
+        square = _sum(nd.square(nd.broadcast_sub(values, nd.reshape(mean, shape=(1, -1, 1, 1)))))
+        shares = devices.gather()((count, nd.stack(mean, square)))
+        mean, variance, count = _together(shares, x.context)
         # The operator with given statistics is the fastest way through the map, but has no
         # gradient for them. So it gets their values alone, and a scale and shift of the same
         # value as gamma and beta in which the statistics' gradients are.
@@ -102,6 +103,25 @@ class BatchNorm(nn.BatchNorm):
 
     def _rate(self):
         return 1 - self._kwargs["momentum"]
+
+
+def _together(shares, context):
+    """Mean and biased variance (C,) of all values, of which the devices have their shares.
+
+    Chan et al., 1979: nothing large cancels out, as it would in the mean of the squares minus the
+    square of the mean.
+
+    Args:
+        shares: per device, (count, array (2, C): mean, sum of the squared deviations from it).
+    """
+    counts = [count for count, _ in shares]
+    total = sum(counts)
+    both = [
+        nd.split(array.as_in_context(context), 2, axis=0, squeeze_axis=True) for _, array in shares
+    ]
+    mean = nd.add_n(*[m * (n / total) for n, (m, _) in zip(counts, both)])
+    squares = [s + n * nd.square(m - mean) for n, (m, s) in zip(counts, both)]
+    return mean, nd.add_n(*squares) / total, total
 
 
 def _move(states, values, rate):

@@ -9,6 +9,7 @@ between devices are ordinary recorded operators, so that gradients find their wa
 """
 
 import contextlib
+import functools
 import threading
 
 from mxnet import autograd
@@ -21,34 +22,29 @@ _here = threading.local()
 
 
 class Meeting:
-    """Where the threads of a forward pass, one per device, add up what they have."""
+    """Where the threads of a forward pass, one per device, show each other what they have."""
 
     def __init__(self, devices):
         self._parts = [None] * devices
-        self._barrier = threading.Barrier(devices, self._add)
+        self._barrier = threading.Barrier(devices, self._close)
 
-    def _add(self):
-        arrays, counts = zip(*self._parts)
-        total = arrays[0]
-        for array in arrays[1:]:
-            total = total + array.as_in_context(total.context)
-        self._total = total, sum(counts)
+    def _close(self):
+        self._shown = tuple(self._parts)
 
-    def total(self, device, array, count):
-        """(sum of all devices' ``array``, on the own device; sum of all ``count``)."""
-        self._parts[device] = array, count
+    def gather(self, device, part):
+        """Every device's ``part``, in their order."""
+        self._parts[device] = part
         self._barrier.wait(WAIT)
-        total, count = self._total  # nobody meets again before all have read it
-        return total.as_in_context(array.context), count
+        return self._shown  # nobody meets again before all have read it
 
     def abort(self):
         """Let nobody wait any longer."""
         self._barrier.abort()
 
 
-def total():
-    """The own place at the meeting: a function (array, count) -> totals; None if there is none."""
-    return getattr(_here, "total", None)
+def gather():
+    """The own place at the meeting: a function (part) -> every device's; None if there is none."""
+    return getattr(_here, "gather", None)
 
 
 def synchronised(net):
@@ -82,7 +78,7 @@ def forward(net, images):
     record = autograd.record if autograd.is_recording() else autograd.train_mode
 
     def run(device):
-        _here.total = lambda array, count: meeting.total(device, array, count)
+        _here.gather = functools.partial(meeting.gather, device)
         try:
             with record():
                 outputs[device] = net(images[device])

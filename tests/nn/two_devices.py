@@ -23,7 +23,7 @@ from mxnetseg.nn import (
     use_norm,
 )
 
-STEPS = 3
+STEPS = 5
 IMAGES = 5  # not equally many on both devices
 
 

@@ -149,8 +149,8 @@ def network(parser):
 def metrics(parser):
     parser.add_argument(
         "--metrics", nargs="+", default=[], metavar="NAME",
-        help="besides mIoU, accuracies, Dice and precision: boundary_iou, boundary_f, calibration, "
-        "bootstrap, cityscapes",
+        help="besides mIoU, accuracies, Dice and precision: boundary_iou, boundary_f, "
+        "boundary_distance, calibration, bootstrap, cityscapes",
     )  # fmt: skip
 
 

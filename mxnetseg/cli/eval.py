@@ -40,7 +40,7 @@ def run(args):
 
     saved = places.checkpoint(args)
     contexts = runtime.contexts(args.ctx)
-    dataset, split, order = _data(args, saved)
+    dataset, split, order, described = _data(args, saved)
     scored = args.mode == "val"
     measured = metrics.create(args.metrics, dataset) if scored else []
     protocol = shared.asked_protocol(args, saved, dataset.info)
@@ -52,7 +52,7 @@ def run(args):
     result = evaluator.run(
         backend, dataset, protocol, measured, out,
         predictions=not scored, submission=args.submission, order=order,
-        described={"checkpoint": saved.path, "split": split},
+        described={"checkpoint": saved.path, "split": split, "data": described, "order": order},
     )  # fmt: skip
     if scored:
         print(evaluator.table(result))
@@ -65,7 +65,7 @@ def run(args):
 
 
 def _data(args, saved):
-    """(data set, split, for each class of the network that of the data set or None)."""
+    """(data set, split, for each class of the network that of the data set or None, the data)."""
     from .. import data
 
     section = saved.experiment.get("data", {})
@@ -80,7 +80,8 @@ def _data(args, saved):
     given = shared.set_within(args, "data.options", "eval").get("data", {}).get("options", {})
     options = {**(section.get("options", {}) if same else {}), **given}
     dataset = data.create(name, split, root, **options)
-    return dataset, split, _order(args, saved, dataset.info)
+    described = {"name": name, "root": root, "split": split, "options": options}
+    return dataset, split, _order(args, saved, dataset.info), described
 
 
 def _order(args, saved, info):

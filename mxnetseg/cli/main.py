@@ -18,6 +18,7 @@ VERBS = (
     "train",
     "eval",
     "predict",
+    "report",
     "convert",
     "export",
     "check",

@@ -4,6 +4,7 @@ from ..registry import unknown
 from .accuracy import Accuracy
 from .base import Metric
 from .bootstrap import Bootstrap
+from .boundary_distance import BoundaryDistance
 from .boundary_f import BoundaryF
 from .boundary_iou import BoundaryIoU
 from .calibration import Calibration
@@ -20,6 +21,7 @@ METRICS = {
     "frequency_weighted_iou": Accuracy,
     "boundary_iou": BoundaryIoU,
     "boundary_f": BoundaryF,
+    "boundary_distance": BoundaryDistance,
     "calibration": Calibration,
     "bootstrap": Bootstrap,
     "cityscapes": Cityscapes,

@@ -237,6 +237,38 @@ def test_bootstrap(monkeypatch):
     assert low < measured("accuracy", cases)[1]["miou"] < high
 
 
+def test_boundary_distance():
+    """Against the distance of every pixel, searched over the whole image."""
+    cases = list(pairs())
+    _, result, rows = measured("boundary_distance", cases)
+    pixels, right = np.zeros((2, CLASSES, 8), int)
+    edges = (1, 2, 3, 5, 9, 17, 33, 65)
+    for prediction, mask in cases:
+        height, width = mask.shape
+        for y in range(height):
+            for x in range(width):
+                label = mask[y, x]
+                if label == 255:
+                    continue
+                others = np.argwhere(mask != label)
+                near = np.abs(others - (y, x)).max(axis=1).min() if len(others) else 999
+                k = max(k for k in range(8) if near >= edges[k])
+                pixels[label, k] += 1
+                right[label, k] += prediction[y, x] == label
+    assert [row["pixels"] for row in result["boundary_distance"]] == pixels.sum(axis=0).tolist()
+    for row, a, b in zip(result["boundary_distance"], right.sum(axis=0), pixels.sum(axis=0)):
+        assert row["accuracy"] == (pytest.approx(a / b) if b else None)
+    assert result["accuracy_near_boundary"] == pytest.approx(
+        right[:, :3].sum() / pixels[:, :3].sum()
+    )
+    wanted = [ratio(a, b) for a, b in zip(right[:, 3:].sum(axis=1), pixels[:, 3:].sum(axis=1))]
+    np.testing.assert_allclose(column(result, "accuracy_of_interior"), wanted)
+    assert 0 < rows[0]["accuracy_near_boundary"] < 1
+    flat = np.zeros((9, 9), np.uint8)  # without any boundary
+    found = measured("boundary_distance", [(flat, flat)])[1]
+    assert found["accuracy_near_boundary"] is None and found["accuracy_of_interior"] == 1
+
+
 # --- all of them --------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from typing import Optional, Tuple
 import cv2
 import numpy as np
 
+from ..description import IGNORE
 from ..errors import UsageError
 from .crops import MEAN_PIXEL, crop_resize, crop_rotate, pixel_of_a_class, place
 from .opencv import by_channels
@@ -127,6 +128,7 @@ class Augmentation:
             from those in the picture, each alike often; else it lies anywhere.
         pad: ``corner`` (bottom and right) or ``centre`` (all sides).
         fill: the padding, a number for each channel.
+        fill_label: the padding of the mask: 255, ignored, unless an original trains it as a class.
         mirror: class -> class in a mirrored image, 256 numbers (``info.mirror``), or None where
             mirroring changes no class.
     """
@@ -146,6 +148,7 @@ class Augmentation:
     balanced: float = 0.0
     pad: str = "corner"
     fill: Tuple[float, ...] = MEAN_PIXEL
+    fill_label: int = IGNORE
     mirror: Optional[Tuple[int, ...]] = None
 
     def __post_init__(self):
@@ -160,6 +163,8 @@ class Augmentation:
                 raise UsageError(f"The probability '{name}' must lie in 0..1.")
         if not 0 <= self.jitter <= 1:
             raise UsageError("'jitter' must lie in 0..1.")
+        if not isinstance(self.fill_label, int) or not 0 <= self.fill_label <= IGNORE:
+            raise UsageError(f"'fill_label' is a class or {IGNORE}, not {self.fill_label!r}.")
 
     def size(self, height, width, rng):
         """Draw the (height, width) that an image is resized to: the first draw of a sample."""
@@ -188,11 +193,15 @@ class Augmentation:
         window = place(height, width, self.crop_size, rng, self.pad, around)
         if self.rotate and rng.random() < self.rotate:
             degrees = float(rng.uniform(-self.degrees, self.degrees))
-            image, mask = crop_rotate(image, mask, window, self.crop_size, degrees, self.fill)
+            image, mask = crop_rotate(
+                image, mask, window, self.crop_size, degrees, self.fill, self.fill_label
+            )
             inside = None
         else:
             inside = window
-            image, mask = crop_resize(image, mask, window, self.crop_size, self.fill, self.resize)
+            image, mask = crop_resize(
+                image, mask, window, self.crop_size, self.fill, self.resize, self.fill_label
+            )
         if self.blur and rng.random() < self.blur:
             sigma = float(rng.uniform(*self.blur_sigma)) if self.blur_sigma else 0.0
             image = self._inside(image, inside, lambda part: blur(part, sigma, self.blur_kernel))

@@ -98,7 +98,7 @@ def _visible(length, size, offset, room):
     return begin, end, first, last
 
 
-def crop_resize(image, mask, window, crop, fill=MEAN_PIXEL, how="area"):
+def crop_resize(image, mask, window, crop, fill=MEAN_PIXEL, how="area", fill_label=IGNORE):
     """Resize to the window's size and crop, in one go.
 
     The rectangle is rounded to whole source pixels, for image and mask alike: they stay aligned
@@ -111,8 +111,9 @@ def crop_resize(image, mask, window, crop, fill=MEAN_PIXEL, how="area"):
         mask: uint8 (H, W), or (k H, k W) for an image decoded at 1 / k, or None.
         window: see :class:`Window`.
         crop: (height, width) of the result.
-        fill: RGB outside of the image; the mask is ignored there.
+        fill: RGB outside of the image.
         how: one of :data:`FILTERS`.
+        fill_label: the mask's value outside of the image.
     """
     y0, y1, top, bottom = _visible(image.shape[0], window.height, window.top, crop[0])
     x0, x1, left, right = _visible(image.shape[1], window.width, window.left, crop[1])
@@ -125,7 +126,7 @@ def crop_resize(image, mask, window, crop, fill=MEAN_PIXEL, how="area"):
             (x1 - x0, y1 - y0),
             interpolation=cv2.INTER_NEAREST_EXACT,  # by pixel centres, as the image
         )
-    return _on_canvas(part, part_mask, y0, x0, crop, fill)
+    return _on_canvas(part, part_mask, y0, x0, crop, fill, fill_label)
 
 
 def reduction_of(image, mask):
@@ -158,8 +159,8 @@ def _lanczos(image, top, bottom, left, right, size, shrink):
     return np.stack([np.array(p.resize(size, Image.LANCZOS, box=box)) for p in planes], axis=2)
 
 
-def _on_canvas(part, part_mask, top, left, crop, fill):
-    """Pad to the crop: the image with ``fill``, the mask with ignore, never with a class."""
+def _on_canvas(part, part_mask, top, left, crop, fill, fill_label):
+    """Pad to the crop: the image with ``fill``, the mask with ``fill_label``."""
     height, width = part.shape[:2]
     if (height, width) == tuple(crop):
         return part, part_mask
@@ -168,12 +169,12 @@ def _on_canvas(part, part_mask, top, left, crop, fill):
     image[top : top + height, left : left + width] = part
     if part_mask is None:
         return image, None
-    mask = np.full((crop[0], crop[1]), IGNORE, np.uint8)
+    mask = np.full((crop[0], crop[1]), fill_label, np.uint8)
     mask[top : top + height, left : left + width] = part_mask
     return image, mask
 
 
-def crop_rotate(image, mask, window, crop, degrees, fill=MEAN_PIXEL):
+def crop_rotate(image, mask, window, crop, degrees, fill=MEAN_PIXEL, fill_label=IGNORE):
     """As :func:`crop_resize`, with a rotation about the centre of the resized image between."""
     turn = cv2.getRotationMatrix2D((window.width / 2, window.height / 2), degrees, 1)
     turn[:, 2] += (window.left, window.top)
@@ -195,7 +196,9 @@ def crop_rotate(image, mask, window, crop, degrees, fill=MEAN_PIXEL):
         fill,
     )
     if mask is not None:
-        mask = cv2.warpAffine(mask, matrix(mask), size, flags=cv2.INTER_NEAREST, borderValue=IGNORE)
+        mask = cv2.warpAffine(
+            mask, matrix(mask), size, flags=cv2.INTER_NEAREST, borderValue=fill_label
+        )
     # The original turns the picture on a canvas of its own size: what leaves it is lost.
     rows, columns = np.ones(crop[0], bool), np.ones(crop[1], bool)
     rows[max(window.top, 0) : window.top + window.height] = False
@@ -203,5 +206,5 @@ def crop_rotate(image, mask, window, crop, degrees, fill=MEAN_PIXEL):
     for index in (rows, (slice(None), columns)):
         image[index] = fill
         if mask is not None:
-            mask[index] = IGNORE
+            mask[index] = fill_label
     return image, mask

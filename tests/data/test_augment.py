@@ -325,3 +325,19 @@ def test_other_channels(preset, channels, dtype):
     assert jittered(image, mask, sample_rng(0, 0, 1))[0].shape == (40, 40, channels)
     with pytest.raises(UsageError, match=f"3 numbers for images of {channels}"):
         presets.create(crop_size=40)(image, mask, sample_rng(0, 0, 0))
+
+
+@pytest.mark.parametrize("preset", ["mxnetseg", "semseg"])
+def test_padding_may_be_a_class(preset):
+    """MXNetSeg pads with the raw label 0, which is a class on some data sets."""
+    image, mask = picture(40, 60, cells=4)
+    mask[:] = 3
+    transform = presets.create(preset, base_size=40, crop_size=90, fill=(0, 0, 0), fill_label=7)
+    usual = presets.create(preset, base_size=40, crop_size=90, fill=(0, 0, 0))
+    for index in range(10):
+        _, found = transform(image, mask, sample_rng(0, 0, index))
+        _, ignored = usual(image, mask, sample_rng(0, 0, index))
+        assert (found == 7).any() and np.array_equal(found == 7, ignored == IGNORE)
+    for wrong in (-1, 256, 1.5):
+        with pytest.raises(UsageError, match="fill_label"):
+            presets.create(fill_label=wrong)

@@ -87,6 +87,22 @@ def prepare():
     sys.meta_path.insert(0, _MXNetFinder())
 
 
+def use_threads(count):
+    """Compute with ``count`` threads, on as many cores, from now on; only before MXNet is imported.
+
+    Raises:
+        UsageError: there are not so many cores. RuntimeError: MXNet is imported already.
+    """
+    if "mxnet" in sys.modules:
+        raise RuntimeError("MXNet is imported already: its threads are chosen before.")
+    cores = usable_cores()
+    if not 1 <= count <= cores:
+        raise UsageError(f"There are {cores} cores to use, so 1 to {cores} threads, not {count}.")
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    with contextlib.suppress(AttributeError):  # not on macOS or Windows
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+
 class _MXNetFinder:
     """Python asks it for each module that is imported; it has something to say about MXNet only.
 

@@ -11,7 +11,7 @@ PACKAGE = Path(mxnetseg.__file__).parent
 LAYERS = (
     ("__main__", "train", "eval", "predict"),
     ("cli",),
-    ("training", "analysis", "complexity", "deploy", "build", "doctor", "report"),
+    ("training", "analysis", "complexity", "deploy", "build", "doctor", "report", "speed"),
     ("convert", "inference"),
     ("checkpoint", "losses", "metrics"),
     ("data", "models"),

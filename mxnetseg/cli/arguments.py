@@ -33,6 +33,8 @@ SEVERAL = {
     "--scales": r"[0-9.]+(e-?\d+)?",
     "--crop": r"\d+",
     "--size": r"\d+",
+    "--stages": r"[a-z]+",
+    "--compare": None,  # anything
     "--metrics": r"[a-z_]+",
     "--set": r"[^=]+=.*",
     "--classes": None,  # anything

@@ -20,7 +20,7 @@ def arguments(parser):
     parser.add_argument("--batch", type=int, default=1, help="images")
     parser.add_argument("--all-outputs", action="store_true", help="the auxiliary outputs too")
     parser.add_argument("--depth", type=int, metavar="N", help="add up what lies deeper")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def run(args):

@@ -28,6 +28,7 @@ VERBS = (
     "datasets",
     "models",
     "complexity",
+    "speed",
     "doctor",
 )
 

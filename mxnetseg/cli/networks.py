@@ -24,7 +24,7 @@ class Network(NamedTuple):
 
 def arguments(parser):
     parser.add_argument("--backbone", help="of a network that is named; default: its own")
-    parser.add_argument("--output-stride", type=int, choices=(8, 16, 32))
+    parser.add_argument("--output-stride", type=int, choices=(8, 16, 32), help="of its backbone")
     parser.add_argument("--classes", type=int, help="of a network that is named; default: 19")
     shared.settings(parser, "model.KEY=VALUE")
 

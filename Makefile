@@ -42,7 +42,7 @@ test-faults: $(READY)
 # CPU contexts take the ways of GPUs.
 test-gpu-path: $(READY)
 	MXNETSEG_GPU_PATH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal \
-		tests/test_losses.py tests/training tests/inference tests/test_runtime.py tests/test_smoke.py
+		tests/losses tests/training tests/inference tests/test_runtime.py tests/test_smoke.py
 
 # 1,000 damaged images, masks, configurations and checkpoints each.
 test-fuzz: $(READY)

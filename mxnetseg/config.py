@@ -169,12 +169,31 @@ class Optim(Section):
 class Loss(Section):
     """The loss."""
 
-    name: str = Field("cross_entropy", description="see docs/losses.md")
+    name: Union[str, List[Tuple[str, float]]] = Field(
+        "cross_entropy", description="see docs/losses.md; or [[loss, weight], ...]: a sum"
+    )
     aux_weights: Optional[List[float]] = Field(None, description="None: the network's own")
     class_weights: Optional[Union[List[float], str]] = Field(
         None, description="one number per class, or auto:median, auto:enet, auto:inverse_log"
     )
-    options: Dict[str, Any] = Field({}, description="further options of the loss: threshold ...")
+    per: Literal["batch", "device"] = Field(
+        "batch", description="device: the mean of the devices' own losses"
+    )
+    options: Dict[str, Any] = Field(
+        {}, description="of the loss: threshold ...; of a sum {loss: {option: value}}"
+    )
+
+    @pydantic.field_validator("name", mode="before")
+    @classmethod
+    def _name_or_sum(cls, value):
+        pairs = isinstance(value, (list, tuple)) and all(
+            isinstance(part, (list, tuple))
+            and [type(v) for v in part] in ([str, int], [str, float])
+            for part in value
+        )
+        if not (isinstance(value, str) or pairs):
+            raise ValueError("it is the name of a loss, or a list of [name, weight] for a sum")
+        return value
 
     @pydantic.field_validator("class_weights")
     @classmethod

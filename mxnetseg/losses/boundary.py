@@ -5,62 +5,65 @@ import math
 import mxnet as mx
 from mxnet import autograd
 
-from ..errors import UsageError
-from .base import Loss, over_devices, registry, weighted_mean
+from . import options
+from .base import Criterion, of_step, over_devices, registry, weighted_mean
+from .cross_entropy import largest
 
 
 @registry.register("boundary_aware")
-class BoundaryAware(Loss):
+class BoundaryAware(Criterion):
     """The loss of SANet and PIDNet (Xu et al., PIDNet, CVPR 2023), in four parts.
 
     * main: the mean of l over the hard pixels, see below;
     * auxiliary: the sum of l over *all* pixels of the batch, ignored ones included;
-    * boundary: binary cross entropy, balanced;
+    * boundary: binary cross entropy, balanced, as every loss has it;
     * joint: as the main part, over the pixels that the boundary output calls a boundary.
 
     l is the cross entropy times the class weight, which weighs but is in no denominator. Hard are
     the pixels whose class has a probability below the larger of ``threshold`` and that of
-    the pixel with number ``min_kept``, counted from 0, the hardest first.
+    the pixel with number ``min_kept``, counted from 0, the hardest first. Of a step in
+    micro-batches or on several machines, each chooses its own.
 
     Args:
         edge_threshold: probability from which on the boundary output counts as a boundary.
-        joint_weight: of the fourth part.
+        joint_weight: of the fourth part; 0: without it.
+        ohem: False: main, auxiliary and joint part are plain cross entropies (their USE_OHEM).
     """
 
     def __init__(
-        self,
-        num_classes,
-        output_weights=(1.0,),
-        align_corners=True,
-        class_weights=None,
-        boundaries=(),
-        threshold=0.9,
-        min_kept=131072,
-        edge_threshold=0.8,
-        joint_weight=1.0,
+        self, threshold=0.9, min_kept=131072, edge_threshold=0.8, joint_weight=1.0, ohem=True
     ):
-        super().__init__(num_classes, output_weights, align_corners, class_weights, boundaries)
-        for key, value in (("threshold", threshold), ("edge_threshold", edge_threshold)):
-            if not 0 < value < 1:
-                raise UsageError(f"loss.{key} is a probability, not {value}.")
+        name, inside = "boundary_aware", (0, 1, (False, False), "a probability")
+        threshold = options.number(name, "threshold", threshold, *inside)
+        edge = options.number(name, "edge_threshold", edge_threshold, *inside)
         self.limit = -math.log(threshold)
-        self.min_kept = min_kept
-        self.edge_limit = math.log(edge_threshold / (1 - edge_threshold))
-        self.joint_weight = joint_weight
+        self.edge_limit = math.log(edge / (1 - edge))
+        self.min_kept = options.count(name, "min_kept", min_kept)
+        self.joint_weight = options.number(name, "joint_weight", joint_weight, 0)
+        self.ohem = options.switch(name, "ohem", ohem)
 
-    def reduce(self, terms, auxiliary=False):
-        if not auxiliary:
-            return self._hard_mean(terms, [term.weight > 0 for term in terms])
-        pixels = sum(term.label.size for term in terms)
-        return [term.weighted_sum(term.factor) / pixels for term in terms]
+    def reduce(self, terms, class_weights, total, auxiliary):
+        factors = [t.factor for t in terms]
+        if not self.ohem:
+            counts = [t.weight for t in terms] if total is None else total.weight
+            return weighted_mean(terms, factors, counts)
+        if auxiliary:
+            pixels = sum(t.label.size for t in terms) if total is None else total.pixels
+            return weighted_mean(terms, factors, float(pixels))
+        return of_step(self._hard_mean(terms, [t.valid for t in terms]), terms, total)
 
-    def joint(self, main, boundary):
+    def joint(self, main, boundary, total):
         with autograd.pause():
             valid = [
-                (term.weight > 0) * (logit > self.edge_limit)
+                term.valid * (logit > self.edge_limit)
                 for term, (_, _, logit) in zip(main, boundary)
             ]
-        return [[self.joint_weight * value for value in self._hard_mean(main, valid)]]
+        if self.ohem:
+            values = self._hard_mean(main, valid)
+        else:
+            factors = [v * t.factor for v, t in zip(valid, main)]
+            values = weighted_mean(main, factors, [v * t.weight for v, t in zip(valid, main)])
+        return of_step(values, main, total)
 
     def _hard_mean(self, terms, valid):
         """Mean of the losses over the hard ones of the ``valid`` pixels; 0 if there are none."""
@@ -81,6 +84,6 @@ class BoundaryAware(Loss):
         easiest = mx.nd.where(flat < 0, mx.nd.ones_like(flat) * math.inf, flat).min()
         limit = easiest
         if flat.size > self.min_kept:
-            kth = mx.nd.topk(flat, k=self.min_kept + 1, ret_typ="value")[-1:]
+            kth = largest(flat, self.min_kept + 1)
             limit = mx.nd.where(kth < 0, easiest, kth)
         return mx.nd.minimum(limit, self.limit).reshape((1, 1, 1))

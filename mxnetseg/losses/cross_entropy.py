@@ -1,4 +1,4 @@
-"""Cross entropy over all pixels, or over the hard ones."""
+"""Cross entropy over all pixels, over the hard ones, or weighed by how hard they are."""
 
 import math
 
@@ -6,59 +6,113 @@ import mxnet as mx
 from mxnet import autograd
 
 from ..errors import UsageError
-from .base import Loss, over_devices, registry, weighted_mean
+from . import options
+from .base import Criterion, of_step, over_devices, registry, totals, weighted_mean
+from .pixels import Variant
 
 
 @registry.register("cross_entropy")
-class CrossEntropy(Loss):
-    """Cross entropy, mean over valid pixels; with class weights a_c, sum(a_y l) / sum(a_y)."""
+class CrossEntropy(Criterion):
+    """l = -log p_y, mean over the valid pixels; with class weights a_c, sum(a_y l) / sum(a_y).
+
+    Args:
+        label_smoothing: e; l becomes (1 - e) x -log p_y + e x the mean of -log p_c over all classes
+            (Szegedy et al., Rethinking the Inception Architecture, CVPR 2016). A pixel weighs what
+            its class weighs.
+    """
+
+    def __init__(self, label_smoothing=0.0):
+        self.variant = _smoothed("cross_entropy", label_smoothing)
+
+    def reduce(self, terms, class_weights, total, auxiliary):
+        return _mean(terms, total, self.variant)
+
+
+@registry.register("focal")
+class Focal(Criterion):
+    """(1 - p_y)^gamma x -log p_y: easy pixels count less; mean and class weights as cross entropy.
+
+    Lin et al., Focal Loss for Dense Object Detection, ICCV 2017. Class weights are its alpha.
+
+    Args:
+        gamma: 0 gives cross entropy.
+    """
+
+    def __init__(self, gamma=2.0):
+        self.variant = Variant(gamma=options.number("focal", "gamma", gamma, 0))
+
+    def reduce(self, terms, class_weights, total, auxiliary):
+        return _mean(terms, total, self.variant)
 
 
 @registry.register("ohem")
-class OHEM(Loss):
+class OHEM(Criterion):
     """Cross entropy over the hard pixels: those whose class has a probability below ``threshold``.
 
     Shrivastava et al., Training Region-based Object Detectors with Online Hard Example Mining, CVPR
-    2016, in the form that semantic segmentation uses: where fewer than ``min_kept`` pixels of the
-    batch are hard, the ``min_kept`` with the largest losses are kept. Class weights weigh the
-    pixels that are kept; they do not choose them.
+    2016, in the form that semantic segmentation uses: where too few pixels of the batch are hard,
+    those with the largest losses are kept. Class weights weigh the pixels that are kept; they do
+    not choose them. Of a step in micro-batches or on several machines, each chooses its own.
+
+    Args:
+        min_kept: so many pixels are kept at least; 100000 if neither is given.
+        min_share: the same as a share of the valid pixels, rounded down.
+        label_smoothing: as of cross entropy, of the pixels that are kept.
     """
 
-    def __init__(
-        self,
-        num_classes,
-        output_weights=(1.0,),
-        align_corners=True,
-        class_weights=None,
-        boundaries=(),
-        threshold=0.7,
-        min_kept=100000,
-    ):
-        super().__init__(num_classes, output_weights, align_corners, class_weights, boundaries)
-        if not 0 < threshold <= 1:
-            raise UsageError(f"loss.threshold is a probability, not {threshold}.")
+    def __init__(self, threshold=0.7, min_kept=None, min_share=None, label_smoothing=0.0):
+        threshold = options.number(
+            "ohem", "threshold", threshold, 0, 1, (False, True), "a probability"
+        )
         self.limit = -math.log(threshold)
-        self.min_kept = min_kept
+        if min_kept is not None and min_share is not None:
+            raise UsageError("Loss 'ohem' takes min_kept or min_share, not both.")
+        self.min_share = min_share
+        if min_share is not None:
+            self.min_share = options.number("ohem", "min_share", min_share, 0, 1, what="a share")
+        self.min_kept = options.count("ohem", "min_kept", 100000 if min_kept is None else min_kept)
+        self.variant = _smoothed("ohem", label_smoothing)
 
-    def reduce(self, terms, auxiliary=False):
+    def reduce(self, terms, class_weights, total, auxiliary):
         with autograd.pause():
-            hardness = [t.losses * (t.weight > 0) for t in terms]
+            hardness = [t.losses * t.valid for t in terms]
             keep = [
-                mx.nd.broadcast_greater_equal(h, limit) * (t.weight > 0)
-                for h, limit, t in zip(hardness, self._limits(hardness), terms)
+                mx.nd.broadcast_greater_equal(h, limit) * t.valid
+                for h, limit, t in zip(hardness, self._limits(terms, hardness), terms)
             ]
             counts = [k * t.weight for k, t in zip(keep, terms)]
             factors = [k * t.factor for k, t in zip(keep, terms)]  # NaN stays NaN
-        return weighted_mean(terms, factors, counts)
+        return of_step(weighted_mean(terms, factors, counts, variant=self.variant), terms, total)
 
-    def _limits(self, hardness):
+    def _limits(self, terms, hardness):
         """On each device, the loss from which on a pixel counts as hard."""
+        least = self.min_kept
+        if self.min_share is not None:  # labels are there long before losses: no wait
+            valid = round(totals([t.valid for t in terms])[0].asscalar())
+            least = int(self.min_share * valid + 1e-6)
 
         def limit(*losses):
             flat = mx.nd.concat(*[v.reshape(-1) for v in losses], dim=0)
-            if flat.size <= self.min_kept:
+            if least == 0:
+                return mx.nd.full((1, 1, 1), self.limit, ctx=flat.context)
+            if flat.size <= least:
                 return mx.nd.zeros((1, 1, 1), ctx=flat.context)
-            kth = mx.nd.topk(flat, k=self.min_kept, ret_typ="value")[-1:]
-            return mx.nd.minimum(kth, self.limit).reshape((1, 1, 1))
+            return mx.nd.minimum(largest(flat, least), self.limit).reshape((1, 1, 1))
 
         return over_devices(limit, hardness)
+
+
+def largest(values, k):
+    """The k-th largest value (1,) of a vector."""
+    return mx.nd.topk(values, k=k, ret_typ="value")[-1:]
+
+
+def _smoothed(loss, smoothing):
+    smoothing = options.number(loss, "label_smoothing", smoothing, 0, 1, (True, False), "a share")
+    return Variant(smoothing=smoothing)
+
+
+def _mean(terms, total, variant):
+    """The mean over the valid pixels of the step."""
+    counts = [t.weight for t in terms] if total is None else total.weight
+    return weighted_mean(terms, [t.factor for t in terms], counts, variant=variant)

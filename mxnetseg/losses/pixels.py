@@ -1,6 +1,10 @@
-"""Losses per pixel of logits that are enlarged to the labels on the way."""
+"""What a loss needs of the pixels, of logits that are enlarged to the labels on the way.
+
+On a CPU ``host`` does it in strips; elsewhere MXNet's operators, which hold all pixels at once.
+"""
 
 import math
+from typing import NamedTuple
 
 import mxnet as mx
 import numpy as np
@@ -10,7 +14,7 @@ from ..description import IGNORE
 from ..errors import UsageError
 from ..nn import interpolation_matrix
 from ..runtime import on_host
-from .host import WeightedSum, pixel_losses
+from .host import RegionSums, WeightedSum, pixel_losses
 
 
 class PixelWeights:
@@ -18,6 +22,9 @@ class PixelWeights:
 
     Args:
         class_weights: one number per class, or None for 1.
+
+    Attributes:
+        of_classes: float32 (C,).
     """
 
     def __init__(self, num_classes, class_weights=None):
@@ -26,28 +33,44 @@ class PixelWeights:
                 f"loss.class_weights has {len(class_weights)} numbers for "
                 f"{num_classes} classes. Give one per class."
             )
+        self.of_classes = np.ones(num_classes, np.float32)
+        if class_weights is not None:
+            self.of_classes[:] = class_weights
+            if not (np.isfinite(self.of_classes) & (self.of_classes >= 0)).all():
+                raise UsageError("loss.class_weights must be numbers that are not negative.")
+        self._uniform = class_weights is None
         self._table = np.full(256, math.nan, np.float32)
-        self._table[:num_classes] = 1 if class_weights is None else class_weights
+        self._table[:num_classes] = self.of_classes
         self._table[IGNORE] = 0
         self._tables = {}  # one on each device, so that a step copies none
 
     def __call__(self, label):
-        """Labels (N, H, W) -> two weights (H, N, W), 0 where the label is IGNORE.
+        """Labels (N, H, W) -> weight, weight and validity, (H, N, W) each.
 
-        Where it is neither a class nor that, the first is NaN and the second 1.
+        The weight is 0 where the label is IGNORE. Where it is neither a class nor that, the first
+        is NaN and the second 1. A pixel whose label is not IGNORE is valid, 1, else 0.
         """
         with autograd.pause():
             if on_host(label.context):
                 index = label.asnumpy().astype(np.uint8, copy=False).transpose(1, 0, 2)
-                weight = self._table.take(index)
-                valid = not np.isnan(weight).any()
-                weight = mx.nd.array(weight, ctx=label.context)
-                if valid:
-                    return weight, weight
+                factor = self._table.take(index)
+                good = not np.isnan(factor).any()
+                factor = mx.nd.array(factor, ctx=label.context)
             else:
+                good = False
                 index = mx.nd.transpose(label, axes=(1, 0, 2)).astype("int32")
-                weight = mx.nd.take(self._on(label.context), index)
-            return weight, mx.nd.where(weight == weight, weight, mx.nd.ones_like(weight))
+                factor = mx.nd.take(self._on(label.context), index)
+            weight = factor
+            if not good:
+                weight = mx.nd.where(factor == factor, factor, mx.nd.ones_like(factor))
+            if self._uniform:
+                return factor, weight, weight
+            valid = mx.nd.transpose(label, axes=(1, 0, 2)) != IGNORE
+            return factor, weight, valid.astype("float32")
+
+    def of_counts(self, counts):
+        """The sum of the weights of so many pixels (256,) of each label; wrong ones weigh 1."""
+        return np.where(np.isnan(self._table), 1.0, self._table) @ counts
 
     def _on(self, context):
         if context not in self._tables:
@@ -55,33 +78,89 @@ class PixelWeights:
         return self._tables[context]
 
 
-class PixelCrossEntropy:
-    """-log softmax at the label, per pixel or summed.
+class Variant(NamedTuple):
+    """Of the cross entropy l = -log p of a pixel.
+
+    Attributes:
+        gamma: times (1 - p)^gamma.
+        smoothing: so much of it is the mean of -log p over all classes instead.
+    """
+
+    gamma: float = 0.0
+    smoothing: float = 0.0
+
+
+PLAIN = Variant()
+
+
+class PixelLosses:
+    """Losses per pixel or summed.
 
     Args:
         align_corners: how the logits are enlarged to the labels.
     """
 
     def __init__(self, align_corners=True):
-        self._align_corners = align_corners
-        self._graph = CrossEntropyGraph(align_corners)
-        self._graph.hybridize(static_alloc=True)
+        self.align_corners = align_corners
+        self._log_softmax = LogSoftmax(align_corners)
+        self._cross_entropy = CrossEntropyGraph(align_corners)
+        for graph in (self._log_softmax, self._cross_entropy):
+            graph.hybridize(static_alloc=True)
 
     def losses(self, logits, label):
-        """Logits (N, C, h, w) and labels (N, H, W) -> (H, N, W), without a gradient.
+        """-log softmax at the label, without a gradient.
 
-        Where the label is no class the value means nothing.
+        Logits (N, C, h, w) and labels (N, H, W) -> (H, N, W). Where the label is no class the value
+        means nothing.
         """
         with autograd.pause():
             if on_host(logits.context):
-                return pixel_losses(logits, label, self._align_corners)
-            return self._graph(logits, label)
+                return pixel_losses(logits, label, self.align_corners)
+            return self._cross_entropy(logits, label)
 
-    def weighted_sum(self, logits, label, weight):
+    def weighted_sum(self, logits, label, weight, variant=PLAIN):
         """The sum (1,) of weight (H, N, W) x loss; its gradient goes to the logits."""
         if on_host(logits.context):
-            return WeightedSum(label, weight, self._align_corners)(logits)
-        return total_of(self._graph(logits, label) * weight)
+            return WeightedSum(label, weight, self.align_corners, variant)(logits)
+        if variant.smoothing:
+            log_p = self._log_softmax(logits, label)
+            loss = -mx.nd.pick(log_p, label.transpose((1, 0, 2)).astype("float32"), axis=-1)
+            loss = (1 - variant.smoothing) * loss - variant.smoothing * log_p.mean(axis=-1)
+        else:
+            loss = self._cross_entropy(logits, label)
+        if variant.gamma:
+            loss = loss * mx.nd.maximum(-mx.nd.expm1(-loss), 1e-12) ** variant.gamma
+        return total_of(loss * weight)
+
+    def probabilities(self, logits, label):
+        """The softmax of all pixels: (H, N, W, C). For contexts that are not the host's."""
+        return mx.nd.exp(self._log_softmax(logits, label))
+
+    def region_sums(self, logits, label, valid, exponent):
+        """Sums over all pixels that are valid (H, N, W), with a gradient: (3, C).
+
+        Per class: the sum of its probability where it is the label, that of its probability **
+        exponent anywhere, and the number of its pixels.
+        """
+        if on_host(logits.context):
+            return RegionSums(label, valid, exponent, self.align_corners)(logits)
+        p = self.probabilities(logits, label).reshape((-3, -2)).reshape((-3, -2))  # (HNW, C)
+        one_hot = mx.nd.one_hot(label.transpose((1, 0, 2)).reshape(-1), p.shape[1])
+        valid = valid.reshape((1, -1))
+        rows = [mx.nd.dot(valid, x) for x in (p * one_hot, p**exponent, one_hot)]
+        return mx.nd.concat(*rows, dim=0)
+
+
+class LogSoftmax(gluon.HybridBlock):
+    """Logits (N, C, h, w) and labels (N, H, W), for their size -> log softmax (H, N, W, C)."""
+
+    def __init__(self, align_corners):
+        super().__init__()
+        self._align_corners = align_corners
+
+    def hybrid_forward(self, F, logits, label):
+        like = F.cast(F.transpose(label, axes=(1, 0, 2)), "float32")
+        return F.log_softmax(_enlarged(F, logits, like, self._align_corners), axis=-1)
 
 
 class CrossEntropyGraph(gluon.HybridBlock):

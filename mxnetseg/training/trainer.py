@@ -80,6 +80,7 @@ def _train(experiment, contexts, out, resume):
         net,
         experiment.loss.aux_weights,
         class_weights=experiment.loss.class_weights,
+        per=experiment.loss.per,
         **experiment.loss.options,
     )
     normalize = Normalize(info.mean, info.std)

@@ -115,9 +115,10 @@ def test_save_and_load(net, tmp_path):
 def test_a_training_step_lowers_the_loss_and_reaches_every_parameter(net):
     weights = [w for w, n in zip(net.aux_weights, net.output_names[1:]) if n.startswith("aux")]
     labelled = [i for i, n in enumerate(net.output_names) if not n.startswith("boundary")]
-    criterion = losses.CrossEntropy(
-        CLASSES, (1.0, *weights, *[0.4] * (len(labelled) - 1 - len(weights))), net.align_corners
-    )
+    weights = (1.0, *weights, *[0.4] * (len(labelled) - 1 - len(weights)))
+    names = [net.output_names[i] for i in labelled]
+    parts = losses.summands("cross_entropy")
+    criterion = losses.Loss(CLASSES, parts, names, weights, net.align_corners)
     # norms over two values, one per image, would see nothing but signs
     x = _images(net, 64, 64, n=2 if net.min_size <= 64 and net.min_batch == 1 else 4)
     label = mx.nd.array(np.random.RandomState(0).randint(0, CLASSES, x.shape[:1] + x.shape[2:]))

@@ -41,23 +41,32 @@ def blur(image, sigma, kernel=0):
     return by_channels(lambda part: cv2.GaussianBlur(part, (kernel, kernel), sigma), image)
 
 
-def jitter(image, brightness, contrast, saturation):
-    """Scale brightness, contrast and saturation (1 = unchanged), in this order."""
+def grey_level(image):
+    """The mean grey level of an image, about which :func:`jitter` changes contrast."""
+    colored = image.dtype == np.uint8 and image.shape[2] == 3
+    return float((cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if colored else image).mean())
+
+
+def jitter(image, brightness, contrast, saturation, grey):
+    """Scale brightness, contrast and saturation (1 = unchanged), in this order.
+
+    Args:
+        grey: :func:`grey_level` of the whole image, of which this may be a part.
+    """
+    mean = float(np.clip(grey * brightness, 0, 255))
     if image.dtype != np.uint8 or image.shape[2] != 3:
-        return _jitter_channels(image, brightness, contrast, saturation)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        return _jitter_channels(image, brightness, contrast, saturation, mean)
     levels = np.arange(256, dtype=np.float32) * brightness
-    mean = float(np.clip(grey.mean() * brightness, 0, 255))
     levels = np.clip(np.clip(levels, 0, 255) * contrast + mean * (1 - contrast), 0, 255)
     image = cv2.LUT(image, (levels + 0.5).astype(np.uint8))
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return cv2.addWeighted(image, saturation, grey, 1 - saturation, 0)
 
 
-def _jitter_channels(image, brightness, contrast, saturation):
+def _jitter_channels(image, brightness, contrast, saturation, mean):
     """The same for any channels, of which only three have a saturation."""
     changed = np.clip(image.astype(np.float32) * brightness, 0, 255)
-    changed = np.clip(changed * contrast + changed.mean() * (1 - contrast), 0, 255)
+    changed = np.clip(changed * contrast + mean * (1 - contrast), 0, 255)
     if image.shape[2] == 3:
         grey = changed.mean(axis=2, keepdims=True)
         changed = np.clip(changed * saturation + grey * (1 - saturation), 0, 255)
@@ -187,6 +196,7 @@ class Augmentation:
             )
         full = image.shape if mask is None else mask.shape
         height, width = self.size(full[0], full[1], rng)
+        grey = grey_level(image) if self.jitter else None
         around = None
         if self.balanced and rng.random() < self.balanced and mask is not None:
             around = pixel_of_a_class(mask, rng)
@@ -206,8 +216,8 @@ class Augmentation:
             sigma = float(rng.uniform(*self.blur_sigma)) if self.blur_sigma else 0.0
             image = self._inside(image, inside, lambda part: blur(part, sigma, self.blur_kernel))
         if self.jitter:
-            factors = rng.uniform(1 - self.jitter, 1 + self.jitter, 3)
-            image = self._inside(image, inside, lambda part: jitter(part, *map(float, factors)))
+            factors = rng.uniform(1 - self.jitter, 1 + self.jitter, 3).tolist()
+            image = self._inside(image, inside, lambda part: jitter(part, *factors, grey))
         if self.flip and rng.random() < self.flip:
             image, mask = self._flip(image, mask, inside)
             if self.mirror is not None and mask is not None:

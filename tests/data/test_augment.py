@@ -5,7 +5,7 @@ import pickle
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from mxnetseg import boundary
 from mxnetseg.data import IGNORE, augment, crops, presets, randomness
@@ -155,10 +155,24 @@ def test_jitter_changes_colours_only():
     out, out_mask = transform(image, mask, sample_rng(0, 0, 0))
     assert not np.array_equal(out, plain(image, mask, sample_rng(0, 0, 0))[0])
     assert (out[out_mask == IGNORE] == crops.MEAN_PIXEL).all()
-    same = augment.jitter(image, 1.0, 1.0, 1.0)
+    same = augment.jitter(image, 1.0, 1.0, 1.0, grey=90.0)
     assert np.abs(same.astype(int) - image).max() <= 1
-    grey = augment.jitter(np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8), 1, 1, 0)
-    assert np.ptp(grey, axis=-1).max() <= 1
+    noise = np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8)
+    assert np.ptp(augment.jitter(noise, 1, 1, 0, grey=128.0), axis=-1).max() <= 1
+
+
+@pytest.mark.parametrize("factors", [(1.3, 0.6, 1.4), (0.7, 1.5, 0.5)])
+def test_jitter_is_that_of_pil_whatever_part_is_seen(factors):
+    """PMSDSEN's: one after the other on the whole image, each rounded to 8 bits."""
+    image, _ = picture()
+    expected = Image.fromarray(image)
+    for enhancer, factor in zip(("Brightness", "Contrast", "Color"), factors):
+        expected = getattr(ImageEnhance, enhancer)(expected).enhance(factor)
+    part = (slice(20, 70), slice(30, 90))
+    found = augment.jitter(image[part].copy(), *factors, augment.grey_level(image))
+    assert np.abs(found.astype(int) - np.asarray(expected)[part]).max() <= 3
+    of_part = augment.jitter(image[part].copy(), *factors, augment.grey_level(image[part].copy()))
+    assert np.abs(of_part.astype(int) - np.asarray(expected)[part]).max() > 5
 
 
 def test_generator_is_a_pure_function():

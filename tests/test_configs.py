@@ -15,7 +15,8 @@ FILES = sorted((ROOT / "configs").glob("**/*.yaml"))
 @functools.lru_cache(maxsize=None)
 def create(model, num_classes):
     """The network of a section as JSON, its parameters empty; recipes share networks."""
-    return build.create_network(config.Model.model_validate_json(model), num_classes)
+    model = config.Model.model_validate_json(model)
+    return build.create_network(model, num_classes, initialize=False)
 
 
 @pytest.mark.parametrize("path", [pytest.param(p, id=f"{p.parent.name}/{p.stem}") for p in FILES])
@@ -31,7 +32,6 @@ def test_a_recipe_is_a_valid_experiment(path):
     weights = experiment.loss.class_weights
     num_classes = info.num_classes if isinstance(weights, list) else 2
     experiment.model.backbone_weights = experiment.model.weights = None
-    experiment.model.options["initialize"] = False
     net = create(experiment.model.model_dump_json(), num_classes)
     losses.create(
         experiment.loss.name, net, experiment.loss.aux_weights,

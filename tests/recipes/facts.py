@@ -15,6 +15,7 @@ KEYS = {
     "backbone": "model.backbone",
     "stride": "model.output_stride",
     "aux": "model.aux",
+    "norm": "model.norm",
     "data": "data.name",
     "data_options": "data.options",
     "train": "data.train_split",

@@ -205,18 +205,31 @@ class Loss(Section):
 
 
 class Eval(Section):
-    """How images are scored."""
+    """How images are scored. None: as the protocol has it."""
 
-    mode: Literal["whole", "slide"] = Field("whole", description="the image at once, or windows")
-    crop_size: Optional[Size] = Field(None, description="of slide; None: train.crop_size")
+    protocol: Optional[Literal["mxnetseg", "semseg", "mlmsnet", "pidnet", "sanet", "pmsdsen"]] = (
+        Field(None, description="the evaluation of an original; the other keys change it")
+    )
+    mode: Optional[Literal["whole", "slide"]] = Field(
+        None, description="the whole image or windows; None: the protocol's, or whole"
+    )
+    crop_size: Optional[Size] = Field(
+        None, description="of slide; None: the protocol's, or train.crop_size"
+    )
     stride: Optional[Size] = Field(None, description="of slide; None: two thirds of the crop")
-    scales: List[float] = Field([1.0], min_length=1, description="whose scores are averaged")
-    flip: bool = Field(False, description="mirrored images too")
-    merge: Literal["prob", "exp"] = Field(
-        "prob", description="what is averaged: probabilities, or exponentials of the logits"
+    scales: Optional[List[float]] = Field(
+        None, min_length=1, description="whose scores are averaged; None: 1"
+    )
+    flip: Optional[bool] = Field(None, description="mirrored images too; None: no")
+    merge: Optional[Literal["prob", "exp", "exp_mean", "logits"]] = Field(
+        None,
+        description="what is averaged: probabilities, exponentials of the logits (of the sum or "
+        "the mean of mirror images), or logits; None: prob",
     )
     base_size: Optional[int] = Field(None, description="long side at scale 1; None: the image's")
-    windows: Literal["shift", "pad"] = Field("shift", description="the last windows of slide")
+    windows: Optional[Literal["shift", "pad"]] = Field(
+        None, description="the last windows of slide; None: shift"
+    )
 
 
 class Log(Section):

@@ -46,13 +46,14 @@ def _axis(matrix, opencv=False):
 
 
 @functools.lru_cache(maxsize=64)
-def interpolation(n_in, n_out, align_corners=False, keep=None, flip=False, cut=None):
+def interpolation(n_in, n_out, align_corners=False, keep=None, flip=False, cut=None, first=0):
     """An axis of length ``n_in`` resized to ``n_out``, as ``nn.resize_like`` does.
 
     Args:
         keep: only the first ``keep`` outputs: the rest is padding.
         flip: reverse what was kept.
         cut: only the first ``cut`` of that.
+        first: the outputs before this one are left out.
     """
     out = np.arange(n_out, dtype=np.float64)
     if align_corners:
@@ -67,8 +68,8 @@ def interpolation(n_in, n_out, align_corners=False, keep=None, flip=False, cut=N
     matrix[rows, np.minimum(low + 1, n_in - 1)] += share
     matrix = matrix[:keep]
     matrix = matrix[::-1] if flip else matrix
-    whole = not (align_corners or keep or flip or cut)
-    return _axis(np.ascontiguousarray(matrix[:cut]), opencv=whole)
+    whole = not (align_corners or keep or flip or cut or first)
+    return _axis(np.ascontiguousarray(matrix[first:cut]), opencv=whole)
 
 
 def chain(first, second):
@@ -106,9 +107,9 @@ class Resize:
         return blocks
 
     def strip(self, values, start, stop, offset=0):
-        """Rows [start, stop) of the result, float32 (C, stop - start, W), always a new array.
+        """Rows [start, stop) of the result, (C, stop - start, W), always a new array.
 
-        ``values`` may lack the first ``offset`` rows of the input.
+        ``values``, float32 or float64, may lack the first ``offset`` rows of the input.
         """
         part = self._strip_rows(values, start, stop, offset)
         if self.columns.identity:
@@ -119,7 +120,7 @@ class Resize:
             size = (self.shape[1], count * height)
             flat = cv2.resize(flat, size, interpolation=cv2.INTER_LINEAR)
             return flat.reshape(count, height, -1)
-        out = np.empty((count, height, self.shape[1]), np.float32)
+        out = np.empty((count, height, self.shape[1]), part.dtype)
         for target, source, weights in self._blocks:
             np.matmul(part[:, :, source], weights, out=out[:, :, target])
         return out
@@ -127,7 +128,7 @@ class Resize:
     def _strip_rows(self, values, start, stop, offset):
         if self.rows.identity:
             return values[:, start - offset : stop - offset]
-        out = np.empty((len(values), stop - start, values.shape[2]), np.float32)
+        out = np.empty((len(values), stop - start, values.shape[2]), values.dtype)
         for top in range(start, stop, self._height):
             bottom = min(stop, top + self._height)
             low, high = self.rows.source(top, bottom)

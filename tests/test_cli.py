@@ -56,6 +56,28 @@ def test_modes_and_multi_scale(trained, tmp_path, capsys):
         assert code == 0 and len(list((out / "color").rglob("*.png"))) == 8
 
 
+def test_converted_checkpoints_are_scored_as_their_origin_does(trained, tmp_path, capsys):
+    saved = checkpoint.read(trained / "best.params")
+    meta = {k: v for k, v in saved.meta.items() if k != "protocol"}
+    file = tmp_path / "converted.params"
+    checkpoint.save(file, checkpoint.network(saved), {**meta, "origin": {"system": "mxnetseg"}})
+    sizes = ["--base", "96", "--crop", "64"]
+    code, out, err = run(capsys, "eval", "--checkpoint", file, *sizes, "--out", tmp_path / "a")
+    assert code == 0 and "comes from mxnetseg" in out, err
+    result = json.loads((tmp_path / "a" / "results.json").read_text())
+    assert result["protocol"]["preset"] == "mxnetseg" and result["protocol"]["base_size"] == 96
+    assert result["protocol_rules"]["fill"] == "black"
+    assert result["miou_published_rule"] == result["miou_all_classes"]
+    code, out, _ = run(
+        capsys, "eval", "--checkpoint", file, "--protocol", "whole", "--out", tmp_path / "b"
+    )
+    assert code == 0 and "comes from" not in out
+    result = json.loads((tmp_path / "b" / "results.json").read_text())
+    assert result["protocol"]["preset"] is None and "miou_published_rule" not in result
+    code, _, err = run(capsys, "eval", "--checkpoint", file, "--protocol", "semsek")
+    assert code == 2 and "semseg" in err
+
+
 def test_predict_goes_on_after_a_bad_image_and_says_so(trained, tmp_path, capsys):
     image = np.random.RandomState(0).randint(0, 255, (57, 83, 3)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "good.png"), image)

@@ -161,10 +161,16 @@ def protocol(parser):
     parser.add_argument("--ms", action="store_true", help="the data set's scales, and mirrored")
     parser.add_argument("--scales", nargs="+", type=float, help="whose scores are averaged")
     parser.add_argument("--flip", action="store_true", default=None, help="mirrored images too")
-    parser.add_argument("--protocol", choices=("whole", "slide"))
-    parser.add_argument("--crop", nargs="+", type=int, help="window of --protocol slide")
+    parser.add_argument(
+        "--protocol",
+        metavar="NAME",
+        help="whole, slide, or an original's: mxnetseg, semseg, mlmsnet, pidnet, sanet, pmsdsen",
+    )
+    parser.add_argument("--crop", nargs="+", type=int, help="window: a side, or height and width")
     parser.add_argument("--base", type=int, help="long side at scale 1")
-    parser.add_argument("--merge", choices=("prob", "exp"), help="how scores are merged")
+    parser.add_argument(
+        "--merge", choices=("prob", "exp", "exp_mean", "logits"), help="how scores are merged"
+    )
 
 
 # --- what was given ----------------------------------------------------------------------------
@@ -224,17 +230,20 @@ def set_within(args, *sections):
     return tree
 
 
-def asked_protocol(args, saved, description):
+def asked_protocol(args, saved, description, published=False):
     """The checkpoint's Protocol under what flags and --set eval.KEY=VALUE ask for.
 
     Args:
-        saved: Checkpoint. description: of the data, for --ms.
+        saved: Checkpoint. description: of the data, for --ms and the sizes of a preset.
+        published: a converted checkpoint that says nothing is scored as its origin does.
     """
     from .. import config
-    from ..inference.protocol import Protocol
+    from ..inference.presets import PRESETS
+    from ..inference.protocol import CHOICES, Protocol
 
+    own = args.protocol in (None, *CHOICES["mode"])
     given = {
-        "mode": args.protocol,
+        "mode" if own else "preset": args.protocol,
         "scales": args.scales,
         "flip": args.flip,
         "merge": args.merge,
@@ -244,5 +253,11 @@ def asked_protocol(args, saved, description):
     section = set_within(args, "data.options", "eval").get("eval", {})
     checked = config.parse({"eval": section}).eval
     given.update({key: getattr(checked, key) for key in section})
+    given["preset"] = given.pop("protocol", None) or given.get("preset")
+    origin = (saved.meta.get("origin") or {}).get("system")
+    nothing_said = not (given.get("mode") or given["preset"] or saved.meta.get("protocol"))
+    if published and nothing_said and origin in PRESETS:
+        given["preset"] = origin
+        print(f"The checkpoint comes from {origin}: evaluated as published there.")
     multi_scale = description.scales if args.ms else None
-    return Protocol.build(saved.meta, multi_scale, **given)
+    return Protocol.build(saved.meta, multi_scale, description.name, **given)

@@ -7,6 +7,7 @@ from . import places
 HELP = "score a checkpoint, or colour a split"
 EXAMPLES = """examples:
   mxnetseg eval --checkpoint weights/fcn/run/best.params --mode val --ms
+  mxnetseg eval --checkpoint converted.params --protocol semseg --ms
   mxnetseg eval --checkpoint best.params --mode test --submission"""
 
 
@@ -43,7 +44,7 @@ def run(args):
     dataset, split, order, described = _data(args, saved)
     scored = args.mode == "val"
     measured = metrics.create(args.metrics, dataset) if scored else []
-    protocol = shared.asked_protocol(args, saved, dataset.info)
+    protocol = shared.asked_protocol(args, saved, dataset.info, published=True)
     about = saved.description
     backend = MXNetBackend(checkpoint.network(saved, contexts), contexts, about.mean, about.std)
     out = places.out(args, "eval")

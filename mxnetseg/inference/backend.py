@@ -3,9 +3,11 @@
 A backend is what an evaluation needs of a network:
 
 * ``num_classes``, ``align_corners`` (how its logits are upsampled), ``devices`` (how many);
+* ``fill``: the colour, in 0..255, that normalisation turns into 0;
 * ``padded_size(height, width)``: the size that it sees for an image;
-* ``backend(images, padded, context)``: uint8 (N, H, W, C) -> a handle at once; ``read(handle)`` of
-  :mod:`~mxnetseg.inference.logits` waits for float32 logits (N, num_classes, h, w).
+* ``backend(images, padded, context)``: uint8, or float32 in 0..255, (N, H, W, C) -> a handle at
+  once; ``read(handle)`` of :mod:`~mxnetseg.inference.logits` waits for float32 logits (N,
+  num_classes, h, w).
 
 The evaluator and the predictor are given one; they neither build it nor know what is behind.
 """
@@ -40,7 +42,7 @@ class MXNetBackend:
     training) make a new one for every evaluation: that takes a fraction of a second.
 
     Attributes:
-        num_classes, align_corners: of the network.
+        num_classes, align_corners: of the network. fill: the mean colour.
         devices: how many there are. fused: whether layers are joined.
 
     Args:
@@ -58,6 +60,7 @@ class MXNetBackend:
         self.contexts = list(contexts)
         runtime.share_cores(self.contexts)
         self.devices = len(self.contexts)
+        self.fill = [255 * m for m in mean]
         self.normalize = Normalize(mean, std)
         self.normalize.initialize(ctx=self.contexts)
         self.normalize.hybridize()

@@ -21,6 +21,7 @@ import numpy as np
 from .. import files, progress
 from ..errors import MXNetSegError, UsageError
 from ..metrics import Accuracy
+from . import presets
 from .merge import classify
 from .protocol import Protocol
 
@@ -94,6 +95,7 @@ def run(
             bar.update()
     result = {
         "protocol": protocol.as_dict(),
+        "protocol_rules": protocol.rules(),
         "dataset": info.name,
         "split": getattr(dataset, "split", None),
         "checkpoint": None,
@@ -102,7 +104,11 @@ def run(
         **(described or {}),
     }
     if metrics:
-        result = {**_results(metrics), **result, "counts": {m.name: m.counts() for m in metrics}}
+        found = _results(metrics)
+        if protocol.preset:
+            mean, rule = presets.published_miou(protocol.preset, found)
+            found.update(miou_published_rule=mean, published_rule=rule)
+        result = {**found, **result, "counts": {m.name: m.counts() for m in metrics}}
         if out is not None:
             files.write(out / "per_image.csv", _csv(rows))
             files.write(out / "results.json", _json(result))

@@ -38,23 +38,30 @@ class Logits(NamedTuple):
         return self.resize.strip(self.values, start, stop)
 
 
-def logits_of(values, padded, size, align_corners, mirrored=None, target=None):
+def logits_of(values, padded, size, align_corners, mirrored=None, before=(0, 0), then=None):
     """Logits for the image's own pixels.
 
     Args:
         values: (C, h, w) as the network gave them for an input of size ``padded``.
-        size: (H, W) of the image in the upper left corner of that input.
-        mirrored: the width that was mirrored before padding; the logits are mirrored back.
-        target: (H, W) to resize the image's scores to afterwards.
+        size: (H, W) of the image in that input. before: rows and columns above and left of it.
+        mirrored: the width that was mirrored; the logits are mirrored back.
+        then: two of resample.Axis: how the image's scores are resized afterwards.
     """
+    (top, left), (bottom, right) = before, (before[0] + size[0], before[1] + size[1])
     axes = [
-        interpolation(values.shape[1], padded[0], align_corners, size[0]),
+        interpolation(values.shape[1], padded[0], align_corners, bottom, first=top),
         interpolation(
-            values.shape[2], padded[1], align_corners, mirrored or size[1], bool(mirrored), size[1]
+            values.shape[2],
+            padded[1],
+            align_corners,
+            mirrored or right,
+            bool(mirrored),
+            right,
+            left,
         ),
     ]
-    if target is not None:
-        axes = [chain(a, interpolation(n, t)) for a, n, t in zip(axes, size, target)]
+    if then is not None:
+        axes = [chain(a, b) for a, b in zip(axes, then)]
     return Logits(values, Resize(*axes))
 
 

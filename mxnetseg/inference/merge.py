@@ -1,14 +1,15 @@
 """The class map of an image: windows, mirror images and scales through a backend, and merged."""
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from ..data.opencv import by_channels
-from ..errors import MXNetSegError, UsageError
-from ..resample import Resize, interpolation, parallel, strips
+from ..errors import UsageError
+from ..resample import Resize, chain, interpolation, parallel, strips
 from .logits import argmax, argmax_into, logits_of, read
 
 BATCH_PIXELS = 2_400_000  # of the windows that go through the network together
@@ -33,7 +34,8 @@ def classify(backend, image, protocol, size=None, context=0, confidence=False):
 
     Returns:
         uint8 (H, W), the classes; and float32 (H, W), the share of the largest score in the sum of
-        all, which for one pass is the largest soft-max; or None.
+        all (for ``logits``: the largest soft-max of their mean), which for one pass is the largest
+        soft-max; or None.
 
     Raises:
         UsageError: the network cannot take inputs of the protocol's size.
@@ -42,26 +44,65 @@ def classify(backend, image, protocol, size=None, context=0, confidence=False):
     size = tuple(size or image.shape[:2])
     if protocol.mode == "slide" and protocol.crop_size is None:
         raise UsageError("Mode slide needs the size of the windows: set eval.crop_size.")
-    merger = _Merger(backend, protocol, size, context, confidence)
+    for kind in (np.float32, np.float64):
+        try:
+            return _merged(backend, image, protocol, size, context, confidence, kind)
+        except _Vanished:
+            pass
+    protocol = replace(protocol, merge="logits")
+    return _merged(backend, image, protocol, size, context, confidence, np.float32)
+
+
+class _Vanished(Exception):
+    """Pixels have no score, because exp of their logits is too small a number."""
+
+
+def _merged(backend, image, protocol, size, context, confidence, kind):
+    """(classes, confidence) from all scales, with scores of one kind of float."""
+    merger = _Merger(backend, protocol, image.shape[:2], size, context, confidence, kind)
     for number, scale in enumerate(protocol.scales, 1):
-        scaled = resize_image(image, protocol.scaled_size(*image.shape[:2], scale))
-        rows, columns, _ = protocol.plan(*scaled.shape[:2])
-        if len(protocol.scales) == len(rows) == len(columns) == 1 and not protocol.flip:
-            merger.plain(scaled)
+        scaled = resize_image(image, protocol.scaled_size(*image.shape[:2], scale), protocol)
+        plan = protocol.plan(*scaled.shape[:2], scale)
+        once = len(protocol.scales) == len(plan.rows) == len(plan.columns) == 1
+        if once and not protocol.flip and _logits_suffice(protocol, scaled.shape[:2], size):
+            merger.plain(scaled, plan)
         else:
-            merger.add(scaled, last=number == len(protocol.scales))
+            merger.add(scaled, plan, last=number == len(protocol.scales))
     return merger.classes, merger.confidence
 
 
-def resize_image(image, size):
-    """A uint8 image at (height, width): linear, by areas when it shrinks much."""
+def _logits_suffice(protocol, scaled, size):
+    """Whether one pass has the arg-max of its resized logits."""
+    return protocol.one_pass == "logits" or protocol.merge == "logits" or scaled == size
+
+
+def resize_image(image, size, protocol):
+    """An image at (height, width) by the protocol's rule: uint8 or float32 in 0..255."""
     if image.shape[:2] == tuple(size):
         return image
+    if protocol.image == "float":
+        image = image.astype(np.float32)
+    if protocol.resize == "aligned":
+        rows, columns = (interpolation(n, m, True) for n, m in zip(image.shape[:2], size))
+        return _resized_in_strips(image, Resize(rows, columns))
     shrink = max(n / m for n, m in zip(image.shape[:2], size))
-    method = cv2.INTER_AREA if shrink >= 1.3 else cv2.INTER_LINEAR
+    by_area = protocol.resize == "area" and shrink >= 1.3
+    method = cv2.INTER_AREA if by_area else cv2.INTER_LINEAR
     return by_channels(
         lambda part: cv2.resize(part, (size[1], size[0]), interpolation=method), image
     )
+
+
+def _resized_in_strips(image, resize):
+    """float32 (H, W, C) -> another size."""
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    out = np.empty((*resize.shape, len(planes)), np.float32)
+
+    def work(start, stop):
+        out[start:stop] = resize.strip(planes, start, stop).transpose(1, 2, 0)
+
+    parallel(work, strips(resize.shape[0], resize.shape[1] * len(planes)))
+    return out
 
 
 class _Window(NamedTuple):
@@ -85,43 +126,59 @@ class _Merger:
     the last scale the arg-max follows at once; with one scale no sum is ever stored.
     """
 
-    def __init__(self, backend, protocol, size, context, confidence):
+    def __init__(self, backend, protocol, original, size, context, confidence, kind):
         self.backend, self.protocol, self.context = backend, protocol, context
-        self.size = size
-        self.total = None  # float32 (C, H, W), where there are several scales
+        self.original, self.size = original, size
+        self.kind = kind  # of the scores: float32, or float64 where exp needs it
+        self.total = None  # scores (C, H, W), where there are several scales
         self.offset = 0.0  # of the exponents of "exp"
         self.classes = np.empty(size, np.uint8)
         self.confidence = np.empty(size, np.float32) if confidence else None
 
-    def plain(self, image):
+    def plain(self, image, plan):
         """The class map if there is just one window: the arg-max needs no probabilities."""
         size = image.shape[:2]
-        padded = self.protocol.plan(*size)[2]
-        result = self.backend(image[None], padded, self.context)
-        target = None if size == self.size else self.size
-        padded = self.backend.padded_size(*padded)
-        align = self.backend.align_corners
-        logits = logits_of(read(result)[0], padded, size, align, target=target)
+        result = self.backend(self._fill(image, plan)[None], plan.size, self.context)
+        logits = logits_of(
+            read(result)[0],
+            self.backend.padded_size(*plan.size),
+            size,
+            self.backend.align_corners,
+            before=plan.before,
+            then=self._to_image(size),
+        )
         self.classes = argmax(logits, self.confidence)
 
-    def add(self, image, last):
+    def _to_image(self, size):
+        """How scores of a scaled image become those of the class map: two of resample.Axis."""
+        aligned = self.protocol.scores_resize == "aligned"
+
+        def axis(scaled, original, wanted):
+            if self.protocol.preset is None:
+                return interpolation(scaled, wanted, aligned)
+            # the originals know the image's size first; a mask of another size comes later
+            first = interpolation(scaled, original, aligned)
+            return chain(first, interpolation(original, wanted, aligned))
+
+        return [axis(*sizes) for sizes in zip(size, self.original, self.size)]
+
+    def add(self, image, plan, last):
         """Add the scores of the image at one scale; ``last`` finishes the class map."""
-        height, width = image.shape[:2]
-        rows, columns, _ = self.protocol.plan(height, width)
-        to_image = Resize(*(interpolation(n, m) for n, m in zip((height, width), self.size)))
+        (height, width), (rows, columns) = image.shape[:2], plan[:2]
+        to_image = Resize(*self._to_image((height, width)))
         share = None  # of a window in the mean at a pixel
         if len(rows) > 1 or len(columns) > 1:
             share = 1 / np.outer(_cover(rows, height), _cover(columns, width)).astype(np.float32)
         needs = np.maximum.accumulate(to_image.rows.last)  # source rows for the first t outputs
         active, done = [], 0
-        for number, row in enumerate(self._window_rows(image)):
+        for number, row in enumerate(self._window_rows(image, plan)):
             active.append(row)
             complete = rows[number + 1][0] if number + 1 < len(rows) else height
             ready = int(np.searchsorted(needs, complete, side="right"))
             if ready > done:
                 classes = active[0].windows[0].logits[0].values.shape[0]
                 if self.total is None and not (last and len(self.protocol.scales) == 1):
-                    self.total = np.zeros((classes, *self.size), np.float32)
+                    self.total = np.zeros((classes, *self.size), self.kind)
                 density = max(1.0, height / self.size[0]) * max(width, self.size[1])
                 ranges = strips(ready - done, int(classes * density))
                 work = _Strip(self, active, to_image, share, last)
@@ -131,70 +188,90 @@ class _Merger:
                 first = int(to_image.rows.first[done:].min())
                 active = [r for r in active if r.bottom > first]
 
-    def _window_rows(self, image):
+    def _window_rows(self, image, plan):
         """Rows of windows, top to bottom; the device works ahead by one row."""
-        rows, columns, crop = self.protocol.plan(*image.shape[:2])
         pending = None
-        for row in rows:
-            started = self._start(image, row, columns, crop)
+        for row in plan.rows:
+            started = self._start(image, row, plan)
             if pending:
                 yield self._finish(*pending)
-            pending = row, columns, crop, started
+            pending = row, plan, started
         yield self._finish(*pending)
 
-    def _start(self, image, row, columns, crop):
+    def _start(self, image, row, plan):
         """Start the network on a row of windows; logits come in batches, mirror images behind."""
         windows = []
-        for left, right in columns:
-            window = self._fill(image[row[0] : row[1], left:right], crop)
+        for left, right in plan.columns:
+            window = self._fill(image[row[0] : row[1], left:right], plan)
             windows += [window, window[:, ::-1]] if self.protocol.flip else [window]
-        batch = max(1, BATCH_PIXELS // (crop[0] * crop[1]))
+        batch = max(1, BATCH_PIXELS // (plan.size[0] * plan.size[1]))
         return [
-            self.backend(np.stack(windows[i : i + batch]), crop, self.context)
+            self.backend(np.stack(windows[i : i + batch]), plan.size, self.context)
             for i in range(0, len(windows), batch)
         ]
 
-    def _fill(self, window, crop):
-        """MXNetSeg's windows are filled with black; the others with the mean, on the device."""
-        if self.protocol.mode == "whole" or self.protocol.windows == "shift":
+    def _fill(self, window, plan):
+        """A window at its full size; or as it is where the backend fills the rest with the mean."""
+        (height, width), (top, left) = window.shape[:2], plan.before
+        down, right = plan.size[0] - top - height, plan.size[1] - left - width
+        if not self.protocol.mirrors_window or not (top or left or down or right):
             return window
-        down, right = crop[0] - window.shape[0], crop[1] - window.shape[1]
-        return cv2.copyMakeBorder(window, 0, down, 0, right, cv2.BORDER_CONSTANT)
+        colour = [0.0] * window.shape[2]
+        if not self.protocol.fills_black:
+            window, colour = window.astype(np.float32), self.backend.fill
+        return by_channels(
+            lambda part, value: cv2.copyMakeBorder(
+                part, top, down, left, right, cv2.BORDER_CONSTANT, value=value
+            ),
+            window,
+            colour,
+        )
 
-    def _finish(self, row, columns, crop, results):
+    def _finish(self, row, plan, results):
         """Wait for a row of windows: a _WindowRow."""
         values = [v for result in results for v in read(result)]
-        padded = self.backend.padded_size(*crop)
-        align = self.backend.align_corners
-        filled = self.protocol.mode == "slide" and self.protocol.windows == "pad"
+        padded = self.backend.padded_size(*plan.size)
+        align, before = self.backend.align_corners, plan.before
         windows = []
-        for left, right in columns:
+        for left, right in plan.columns:
             size = row[1] - row[0], right - left
-            logits = [logits_of(values.pop(0), padded, size, align)]
+            logits = [logits_of(values.pop(0), padded, size, align, before=before)]
             if self.protocol.flip:
-                mirrored = crop[1] if filled else size[1]
-                logits.append(logits_of(values.pop(0), padded, size, align, mirrored))
+                mirrored = plan.size[1] if self.protocol.mirrors_window else size[1]
+                logits.append(logits_of(values.pop(0), padded, size, align, mirrored, before))
             windows.append(_Window(left, right, logits))
-        if self.protocol.merge == "exp":
+        if self.protocol.merge in ("exp", "exp_mean"):
             self._make_room(windows)
         return _WindowRow(row[0], row[1], windows)
+
+    @property
+    def mirror_share(self):
+        """What the sum of the logits of both mirror images is multiplied by."""
+        return 0.5 if self.protocol.flip and self.protocol.merge != "exp" else 1.0
 
     def _make_room(self, windows):
         """Divide all scores by a common number if the next ones would overflow."""
         largest = max(sum(float(v.values.max()) for v in w.logits) for w in windows)
-        if largest - self.offset > EXP_LIMIT:
-            offset = largest - EXP_ROOM
+        largest *= self.mirror_share
+        room = 1 if self.kind == np.float32 else 8  # the exponents of float64 have three more bits
+        if largest - self.offset > EXP_LIMIT * room:
+            offset = largest - EXP_ROOM * room
             if self.total is not None:
-                self.total *= np.float32(math.exp(self.offset - offset))
+                self.total *= self.kind(math.exp(self.offset - offset))
             self.offset = offset
 
     def scores(self, window, start, stop):
-        """Scores of a window's rows [start, stop), float32 (C, rows, W), summed over mirrors."""
+        """Scores of a window's rows [start, stop), (C, rows, W), of both mirror images."""
         parts = [logits.strip(start, stop) for logits in window.logits]
-        if self.protocol.merge == "exp":
+        if self.protocol.merge != "prob":
             total = parts[0] if len(parts) == 1 else np.add(*parts, out=parts[0])
+            if self.mirror_share != 1:
+                total *= np.float32(self.mirror_share)
+            if self.protocol.merge == "logits":
+                return total
+            total = total.astype(self.kind, copy=False)
             if self.offset:
-                total -= np.float32(self.offset)
+                total -= self.kind(self.offset)
             return np.exp(total, out=total)
         for part in parts:
             part -= part.max(axis=0)
@@ -223,15 +300,18 @@ class _Strip:
         if self.last:
             best = argmax_into(scores, merger.classes[start:stop])
             if merger.confidence is not None:
-                merger.confidence[start:stop] = best / scores.sum(axis=0)
-            if best.min() <= 0:
-                raise MXNetSegError(
-                    "The logits of this network differ too much between pixels for the merge "
-                    "'exp': some scores vanish. Use the merge 'prob'."
-                )
+                merger.confidence[start:stop] = self._confidence(best, scores)
+            if best.min() <= 0 and merger.protocol.merge != "logits":
+                raise _Vanished
+
+    def _confidence(self, best, scores):
+        if self.merger.protocol.merge != "logits":
+            return best / scores.sum(axis=0)
+        scale = np.float32(1 / len(self.merger.protocol.scales))
+        return 1 / np.exp((scores - best) * scale).sum(axis=0)
 
     def _canvas(self, low, high):
-        """Sum over the windows, float32 (C, high - low, width of the scaled image)."""
+        """Sum over the windows, (C, high - low, width of the scaled image)."""
         parts = []
         for row in self.rows:
             top, bottom = max(low, row.top), min(high, row.bottom)
@@ -244,7 +324,7 @@ class _Strip:
             if len(parts) == 1:
                 return scores
             if canvas is None:
-                canvas = np.zeros((len(scores), high - low, width), np.float32)
+                canvas = np.zeros((len(scores), high - low, width), scores.dtype)
             canvas[:, top - low : bottom - low, window.left : window.right] += scores
         return canvas
 

@@ -206,7 +206,7 @@ def test_sliding_needs_a_crop():
 def test_huge_images_go_in_two_halves(monkeypatch):
     monkeypatch.setattr(protocol_module, "WHOLE_PIXELS", 1000)
     for height, width in ((20, 90), (90, 20), (40, 40), (1, 2001)):
-        rows, columns, size = Protocol().plan(height, width)
+        rows, columns, size, _ = Protocol().plan(height, width)
         assert len(rows) * len(columns) == 2
         for ranges, length, part in ((rows, height, size[0]), (columns, width, size[1])):
             covered = np.zeros(length, int)

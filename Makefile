@@ -16,10 +16,13 @@ T := tests
 demo: $(READY)
 	rm -rf $(DEMO)
 	$(BIN)/mxnetseg train --config configs/synthetic/demo.yaml --out $(DEMO)/train
-	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode val --ms --out $(DEMO)
+	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode val --ms --out $(DEMO) \
+		--metrics boundary_iou boundary_distance calibration bootstrap
 	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode testval --out $(DEMO)
 	$(BIN)/mxnetseg predict --checkpoint $(DEMO)/train/best.params demo/street.jpg --scales 0.5 --flip --out $(DEMO)
+	$(BIN)/mxnetseg report $(DEMO)
 	@echo
+	@echo "a page to look at    $(DEMO)/report.html"
 	@echo "scores               $(DEMO)/results.json"
 	@echo "coloured predictions $(DEMO)/color/"
 	@echo "overlay picture      $(DEMO)/overlay/street.png"

@@ -59,6 +59,18 @@ class Run:
         """For each class of the network that of the data set, or None."""
         return self.result.get("order")
 
+    @property
+    def palette(self):
+        """uint8 (classes, 3) in the order of the result's classes, or None."""
+        if self.description is not None:
+            palette, order = self.description.palette, self.order
+            return palette if order is None else palette[np.argsort(order)]
+        named = (self.result.get("data") or {}).get("name") or self.result.get("dataset")
+        try:
+            return data.info(named).palette
+        except (MXNetSegError, AttributeError, TypeError):  # no data set that is known here
+            return None
+
     def same_images(self, other):
         """Whether both were scored on the same images and classes."""
         keys = ("dataset", "split")
@@ -153,6 +165,8 @@ def _evaluated(folder, name, named):
     result = _json(folder / "results.json")
     if not result.get("classes"):
         raise MXNetSegError(f"{folder / 'results.json'} holds no scores of classes.")
+    for entry, short in zip(result["classes"], short_names(c["name"] for c in result["classes"])):
+        entry["name"] = short
     run = Run(name, folder, result=result, rows=_rows(folder / "per_image.csv"))
     path = _find(result.get("checkpoint"), folder)
     if path is not None:
@@ -163,6 +177,13 @@ def _evaluated(folder, name, named):
     if (named / "log.jsonl").exists():
         run.log, run.experiment = _log(named), _experiment(named) or run.experiment
     return run
+
+
+def short_names(names):
+    """Class names to write into figures: the first of a list of synonyms, where that is clear."""
+    names = list(names)
+    first = [name.replace(";", ",").split(",")[0].strip() or name for name in names]
+    return [a if first.count(a) == 1 else name for a, name in zip(first, names)]
 
 
 def _find(path, folder):

@@ -278,14 +278,15 @@ def confusion(share, names, label):
         share: float (C, C) of each row's pixels; NaN rows have none. names: of the classes.
     """
     count = len(names)
-    cell = 34 if count <= 12 else 27 if count <= 20 else 16 if count <= 45 else 9
-    size = 11 if cell > 12 else 8
-    shown = [n if len(n) <= 22 else n[:21] + "…" for n in names]
+    cell = 34 if count <= 12 else 27 if count <= 20 else 16 if count <= 45 else 8
+    size, upright = (11, False) if cell > 12 else (8, True)
+    longest = 18 if upright else 22
+    shown = [n if len(n) <= longest else n[: longest - 1] + "…" for n in names]
     left = max(len(n) for n in shown) * size * 0.56 + 12
-    # names above stand on their heads less: they lean by 55 degrees
-    top = left * 0.83 + 6
+    # names above lean by 55 degrees, where there is room
+    top = left if upright else left * 0.83 + 6
     side = count * cell
-    width, height = left + side + left * 0.57 + 6, top + side + 6
+    width, height = left + side + (4 if upright else left * 0.57 + 6), top + side + 6
     picture = base64.b64encode(files.png(_picture(share))).decode("ascii")
     parts = [
         f'<image class="cells" x="{left:.1f}" y="{top:.1f}" width="{side}" height="{side}" '
@@ -294,7 +295,8 @@ def confusion(share, names, label):
     for k, name in enumerate(shown):
         at, name = (k + 0.5) * cell, html.escape(name)
         parts.append(_name(name, size, "end", left - 5, top + at + size * 0.35))
-        parts.append(_name(name, size, "leaning", left + at + size * 0.3, top - 5))
+        kind = "upright" if upright else "leaning"
+        parts.append(_name(name, size, kind, left + at + size * 0.3, top - 5))
     if cell >= 27:
         for row, column in np.argwhere(np.nan_to_num(share) >= 0.005):
             value = share[row, column]
@@ -312,8 +314,9 @@ def confusion(share, names, label):
 
 
 def _name(name, size, kind, x, y):
-    if kind == "leaning":
-        where = f'transform="translate({x:.1f} {y:.1f}) rotate(-55)"'
+    if kind in ("leaning", "upright"):
+        angle = 55 if kind == "leaning" else 90
+        where = f'transform="translate({x:.1f} {y:.1f}) rotate(-{angle})"'
     else:
         where = f'class="{kind}" x="{x:.1f}" y="{y:.1f}"'
     return f'<text font-size="{size}" {where}>{name}</text>'

@@ -158,7 +158,7 @@ def _galleries(runs, ask):
         except MXNetSegError as error:
             notes.append(f"There are no pictures. {error}")
             continue
-        palette = _palette(some[0])
+        palette = some[0].palette
         urls = pictures.encode(list(shown.values()), palette)
         for title, note, group in groups:
             cards = [
@@ -177,13 +177,3 @@ def _galleries(runs, ask):
                 {"title": title, "note": note, "cards": cards, "runs": part, "number": len(found)}
             )
     return found, notes
-
-
-def _palette(run):
-    """In the order of the result's classes."""
-    if run.description is None:
-        raise MXNetSegError("Without the checkpoint the colours are not known.")
-    palette = run.description.palette
-    return (
-        palette if run.order is None else palette[[run.order.index(k) for k in range(len(palette))]]
-    )

@@ -295,14 +295,14 @@ def classes(runs):
     ]
     frequency = _frequency(first)
     taken = _taken_for(first)
-    trends = [_trends(run) for run in runs]
+    trends, colors = [_trends(run) for run in runs], _colors(first)
     rows = []
     for k, name in enumerate(first.classes):
         mine = [_of(run, name) for run in runs]
         rows.append(
             {
                 "name": name,
-                "color": _color(first, k),
+                "color": colors[k],
                 "iou": [c.get("iou") for c in mine],
                 "cells": [[c.get(key) for c in mine] for key, _, _ in columns],
                 "frequency": None if frequency is None else float(frequency[k]),
@@ -319,11 +319,12 @@ def _of(run, name):
     return next((c for c in run.result["classes"] if c["name"] == name), {})
 
 
-def _color(run, k):
-    if run.description is None or k >= len(run.description.palette):
-        return "#999"
-    index = k if run.order is None else run.order.index(k)
-    return "#{:02x}{:02x}{:02x}".format(*(int(v) for v in run.description.palette[index]))
+def _colors(run):
+    """The classes' colours for CSS."""
+    palette = run.palette
+    if palette is None or len(palette) != len(run.classes):
+        return ["#999999"] * len(run.classes)
+    return ["#{:02x}{:02x}{:02x}".format(*color) for color in np.asarray(palette).tolist()]
 
 
 def _frequency(run):
@@ -427,9 +428,10 @@ def balance(run):
     counts = run.confusion
     if counts is None:
         return []
+    colors = _colors(run)
     truth, found = (counts.sum(axis=axis) / max(int(counts.sum()), 1) for axis in (1, 0))
     order = [k for k in np.argsort(-truth, kind="stable") if truth[k] or found[k]]
     return [
-        {"name": run.classes[k], "color": _color(run, k), "truth": truth[k], "found": found[k]}
+        {"name": run.classes[k], "color": colors[k], "truth": truth[k], "found": found[k]}
         for k in order
     ]

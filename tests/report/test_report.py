@@ -216,6 +216,24 @@ def test_pictures_stay_small():
     assert total < 4_500_000 and found["0"]["width"] < 512
 
 
+def test_short_names():
+    names = ["wall", "screen, CRT screen", "screen;screen door", "door, double door", ""]
+    assert collect.short_names(names) == ["wall", *names[1:3], "door", ""]
+
+
+def test_colours_follow_the_classes_of_the_data(runs):
+    """The network had them in another order."""
+    (run,) = collect.collect([runs[0]])
+    palette = run.description.palette
+    order = [*range(1, 11), 0]  # class k of the network is class k + 1 of the data
+    run.result["order"] = order
+    assert all((run.palette[order[k]] == palette[k]).all() for k in range(11))
+    run.description = None
+    np.testing.assert_array_equal(run.palette, data.info("synthetic").palette)
+    run.result.update(data=None, dataset="nobody's")
+    assert run.palette is None and sections.classes([run])[1][0]["color"] == "#999999"
+
+
 # --- parts --------------------------------------------------------------------------------------
 
 

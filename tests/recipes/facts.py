@@ -35,6 +35,7 @@ KEYS = {
     "power": "optim.power",
     "warmup_epochs": "optim.warmup_epochs",
     "loss": "loss.name",
+    "loss_per": "loss.per",
     "aux_weights": "loss.aux_weights",
     "class_weights": "loss.class_weights",
 }
@@ -42,16 +43,16 @@ KEYS = {
 # How the mean loss of the whole batch makes the step of an original: (rate, weight decay).
 RATES = {
     # It adds the mean losses of its g devices, and divides the gradient by the batch B; weight
-    # decay is not divided.
+    # decay is not divided. loss.per: device has their mean.
     "mxnetseg": lambda rate, decay, g, b: (rate * g / b, decay * b / g),
-    # It averages the mean losses of its devices.
+    # It averages the mean losses of its devices, as loss.per: device does; or it has one.
     "as_is": lambda rate, decay, g, b: (rate, decay),
 }
 
 # What the losses are, beyond their names.
 LOSS_OPTIONS = {
     "cross_entropy": {},
-    "ohem": {"threshold": 0.7, "min_kept": 36 * 713 * 713 // 16},
+    "ohem": {"threshold": 0.7, "min_share": 1 / 16},
     "boundary_aware": {"threshold": 0.9, "min_kept": 131072},
 }
 

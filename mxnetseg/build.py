@@ -79,7 +79,7 @@ def _measured(train_set):
 
 
 def loader(experiment, train_set):
-    """The batches of an experiment whose sizes are resolved."""
+    """The batches of an experiment whose sizes are resolved, with all images of a step each."""
     section = experiment.data
     sampler = None
     if section.sampling == "rare":
@@ -98,7 +98,7 @@ def loader(experiment, train_set):
         train_set = data.Cached(train_set, memory, section.cache_folder)
     return data.Loader(
         train_set,
-        experiment.train.batch_size,
+        experiment.train.batch_size * experiment.train.accumulate,
         transform(experiment, train_set.info),
         seed=experiment.train.seed,
         shuffle=True,

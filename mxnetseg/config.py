@@ -91,7 +91,10 @@ class Train(Section):
     epochs: int = Field(50, ge=1, description="passes over the training images")
     batch_size: int = Field(8, ge=1, description="images, of all devices together")
     accumulate: int = Field(
-        1, ge=1, description="batches that make one step: that of one batch so many times as large"
+        1,
+        ge=1,
+        description="batches that make one step: that of one batch so many times as large. "
+        "Batch norm, and the choice of hard pixels, see a batch alone",
     )
     crop_size: Optional[Size] = Field(
         None, description="a side or (height, width) in pixels; None: the data set's own"

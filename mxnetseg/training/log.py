@@ -28,7 +28,7 @@ class Log:
 
     def __init__(self, out, experiment, step=0, epochs=0):
         self._interval = experiment.train.log_interval
-        self._batch = experiment.train.batch_size
+        self._batch = experiment.train.batch_size * experiment.train.accumulate
         self._epochs = experiment.train.epochs
         self._path = out / "log.jsonl"
         files.write(out / "config.yaml", configuration.to_yaml(experiment))

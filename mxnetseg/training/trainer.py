@@ -51,7 +51,7 @@ def train(experiment, contexts, out, resume=None):
 
 
 def _train(experiment, contexts, out, resume):
-    run, optim = experiment.train, experiment.optim
+    run, optim, devices = experiment.train, experiment.optim, len(contexts)
 
     # --- data and network ----------------------------------------------------------------------
     train_set = build.dataset(experiment, experiment.data.train_split)
@@ -60,7 +60,7 @@ def _train(experiment, contexts, out, resume):
     mx.random.seed(run.seed)
     net = build.create_network(experiment.model, info.num_classes, info.channels)
     experiment = build.with_sizes(experiment, train_set, net)
-    build.check(net, experiment, len(contexts))
+    build.check(net, experiment, devices)
     experiment = build.with_class_weights(experiment, train_set)
     loader = build.loader(experiment, train_set)
     total_steps = run.epochs * len(loader)
@@ -86,7 +86,7 @@ def _train(experiment, contexts, out, resume):
     normalize = Normalize(info.mean, info.std)
     normalize.initialize(ctx=contexts)
     normalize.hybridize(static_alloc=True)
-    optimizer = Optimizer(net, optim, contexts, run.clip_norm)
+    optimizer = Optimizer(net, optim, contexts, run.clip_norm, accumulate=run.accumulate > 1)
     average = Average(net, run.ema)
 
     # --- where the run stands ------------------------------------------------------------------
@@ -96,7 +96,8 @@ def _train(experiment, contexts, out, resume):
         if not 0 <= step - finished * len(loader) <= len(loader):
             raise UsageError(
                 f"{resume.path} stands at step {step} of epoch {finished + 1}, which epochs of "
-                f"{len(loader)} steps do not have. Resume with the same data and train.batch_size."
+                f"{len(loader)} steps do not have. Resume with the same data, train.batch_size and "
+                "train.accumulate."
             )
         build.check_optimizer(resume, optim)
         optimizer.load(resume.optimizer, step)
@@ -140,12 +141,16 @@ def _train(experiment, contexts, out, resume):
                 rate = learning_rate(optim, step, total_steps, len(loader))
                 # dropout becomes a function of (seed, step), so that a resumed run repeats it
                 mx.random.seed((run.seed * 1_000_003 + step) % 2**31)
-                pixels, masks = (np.array_split(x, len(contexts)) for x in batch[:2])
-                images = [normalize.load(x, c) for x, c in zip(pixels, contexts)]
-                labels = [mx.nd.array(x, ctx=c, dtype=x.dtype) for x, c in zip(masks, contexts)]
-                with autograd.record():
-                    parts = loss(forward(net, images), labels)
-                autograd.backward(parts)
+                pixels, masks = (np.array_split(x, run.accumulate * devices) for x in batch[:2])
+                total = loss.normalizer(masks) if run.accumulate > 1 else None
+                parts = []
+                for k in range(0, len(pixels), devices):
+                    images = [normalize.load(x, c) for x, c in zip(pixels[k:], contexts)]
+                    labels = [mx.nd.array(x, c, x.dtype) for x, c in zip(masks[k:], contexts)]
+                    with autograd.record():
+                        adds = loss(forward(net, images), labels, total)
+                    autograd.backward(adds)
+                    parts += adds
                 norm = optimizer.step(rate)
                 step += 1
                 average.update(step)

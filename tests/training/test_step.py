@@ -184,3 +184,54 @@ def test_patterns_that_fit_nothing_or_everything_are_refused():
         freeze(net, ["head.*"])
     with pytest.raises(UsageError, match="nothing to train"):
         freeze(net, ["*"])
+
+
+# --- accumulation ------------------------------------------------------------------------------
+
+
+# Class weights, ignored pixels (crops reach beyond small images) and the share of boundaries have
+# another sum in each of the batches.
+ACCUMULATED = {
+    "fcn": dict(
+        model__name="fcn", model__backbone="resnet18", model__aux=True, augment__base_size=48,
+        model__options={"output_stride": 32}, loss__class_weights=[1, 2, 0.5, 3] + [1] * 7,
+    ),
+    "pidnet": dict(
+        model__name="pidnet", model__backbone=None, augment__base_size=48,
+        model__options={"planes": 8, "ppm_planes": 8},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name, contexts", [("fcn", ["cpu"]), ("pidnet", ["cpu", "cpu"])])
+def test_batches_of_a_step_are_one_large_batch(tmp_path, monkeypatch, name, contexts):
+    create = build.create_network
+
+    def without_dropout(*arguments):  # whose masks would be others
+        net = create(*arguments)
+        net.apply(lambda b: setattr(b, "_rate", 0) if type(b) is gluon.nn.Dropout else None)
+        return net
+
+    monkeypatch.setattr(build, "create_network", without_dropout)
+    settings = dict(ACCUMULATED[name], train__freeze_bn=True, train__epochs=1)
+    run(tmp_path / "large", train__batch_size=6, **settings)
+    run(tmp_path / "small", contexts, train__batch_size=2, train__accumulate=3, **settings)
+    large, small = (checkpoint.read(tmp_path / n / "last.params") for n in ("large", "small"))
+    assert large.meta["progress"] == small.meta["progress"]
+    for name, value in large.parameters.items():
+        other = small.parameters[name].asnumpy()
+        np.testing.assert_allclose(value.asnumpy(), other, atol=1e-5, err_msg=name)
+    losses = [[r["loss"] for r in records(tmp_path / n)] for n in ("large", "small")]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_an_accumulating_run_goes_on_exactly(tmp_path, monkeypatch):
+    settings = dict(train__accumulate=2, train__batch_size=2)
+    run(tmp_path / "whole", **settings)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2)
+        with pytest.raises(trainer.Interrupted):
+            run(tmp_path / "parts", **settings)
+    half = checkpoint.read(tmp_path / "parts" / "last.params")
+    run(tmp_path / "parts", resume=half)
+    assert difference(tmp_path / "whole" / "last.params", tmp_path / "parts" / "last.params") == 0

@@ -238,7 +238,8 @@ class Eval(Section):
 class Log(Section):
     """Where the numbers go besides log.jsonl."""
 
-    wandb: Optional[str] = Field(None, description="project")
+    wandb: Optional[str] = Field(None, description="project of Weights & Biases")
+    tensorboard: bool = Field(False, description="events in the run's folder, for TensorBoard")
 
 
 class Experiment(Section):

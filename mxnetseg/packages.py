@@ -1,4 +1,4 @@
-"""The optional packages of ONNX and OpenVINO, or a sentence with the pip command."""
+"""Optional packages, or a sentence with the pip command."""
 
 import importlib
 
@@ -23,6 +23,16 @@ def onnxruntime():
 def openvino():
     """The package ``openvino``."""
     return _load("openvino", "openvino")
+
+
+def tensorboard():
+    """The package ``tensorboardX``."""
+    return _load("tensorboardX", "tensorboardX")
+
+
+def wandb():
+    """The package ``wandb``."""
+    return _load("wandb", "wandb")
 
 
 def _load(name, packages):

@@ -1,10 +1,10 @@
-"""What a run tells: log.jsonl, the terminal, Weights & Biases."""
+"""What a run tells: log.jsonl, the terminal, and the trackers that were asked for."""
 
 import collections
 import contextlib
+import datetime
 import json
 import math
-import os
 import time
 
 import numpy as np
@@ -12,24 +12,29 @@ from tqdm import tqdm
 
 from .. import config as configuration
 from .. import files
-from ..errors import UsageError
+from . import trackers
 from .health import diverged
 
 
 class Log:
-    """log.jsonl always; the terminal and wandb beside it.
+    """log.jsonl always; the terminal, Weights & Biases and TensorBoard beside it.
 
     Args:
         step, epochs: where the run stands; epochs whose validation is done.
+        total_steps: of the whole run.
+        names: of the parts of the loss.
+        facts: what trackers shall know besides the experiment, {name: value}.
 
     A record of training stands for the steps since the one before: every ``train.log_interval``
-    steps, and whenever the run is saved.
+    steps, and whenever the run is saved. ``docs/training.md`` explains its entries.
     """
 
-    def __init__(self, out, experiment, step=0, epochs=0):
+    def __init__(
+        self, out, experiment, step=0, epochs=0, total_steps=None, names=("main",), facts=None
+    ):
         self._interval = experiment.train.log_interval
         self._batch = experiment.train.batch_size * experiment.train.accumulate
-        self._epochs = experiment.train.epochs
+        self._epochs, self._names = experiment.train.epochs, names
         self._path = out / "log.jsonl"
         files.write(out / "config.yaml", configuration.to_yaml(experiment))
         try:
@@ -37,9 +42,10 @@ class Log:
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
             raise files.cannot_write(self._path, error) from None
-        self._wandb = _wandb(experiment, out)
-        self._unread, self._losses, self._norms, self._last = collections.deque(), [], [], {}
-        self._timed, self._since = 0, time.time()
+        self._trackers = trackers.create(experiment, out, facts or {})
+        self._unread, self._parts, self._norms, self._last = collections.deque(), [], [], {}
+        self._timed, self._waited, self._since = 0, 0.0, time.time()
+        self._first, self._total, self._began = step, total_steps, self._since
 
     def __enter__(self):
         return self
@@ -47,16 +53,27 @@ class Log:
     def __exit__(self, *exception):
         with contextlib.suppress(OSError):  # of a full disk, which was reported
             self._file.close()
-        if self._wandb:
-            self._wandb.finish()
+        for tracker in self._trackers:
+            tracker.close()
+
+    def waiting_for(self, batches):
+        """The same batches; the time until each of them is there counts as waiting for data."""
+        batches = iter(batches)
+        while True:
+            begin = time.time()
+            batch = next(batches, None)
+            self._waited += time.time() - begin
+            if batch is None:
+                return
+            yield batch
 
     def step(self, step, epoch, rate, parts, norm, bar):
         """Note a step; what it is told as arrays, :meth:`settle` reads when the devices went on.
 
         Args:
             step: the first one is 1.
-            parts: arrays (1,), their sum is the loss.
-            norm: of the gradients (1,), or None.
+            parts: arrays (len(names),), their sum over all is the loss.
+            norm: of the gradients (1,).
         """
         self._unread.append((step, epoch, rate, parts, norm, bar))
 
@@ -67,41 +84,51 @@ class Log:
         """
         while len(self._unread) > ahead:
             step, epoch, rate, parts, norm, bar = self._unread.popleft()
-            loss = sum(part.asscalar() for part in parts)
-            if not math.isfinite(loss):
+            parts = np.sum([part.asnumpy().astype(np.float64) for part in parts], axis=0)
+            if not math.isfinite(parts.sum()):
                 raise diverged(step)
-            self._losses.append(loss)
-            if norm is not None:
-                self._norms.append(float(norm.asscalar()))
+            self._parts.append(parts)
+            self._norms.append(float(norm.asscalar()))
             self._timed += 1
             self._last = {"step": step, "epoch": epoch + 1, "loss": None, "lr": rate}
             if step % self._interval == 0:
-                bar.set_postfix(loss=f"{np.mean(self._losses):.3f}", lr=f"{rate:.2g}")
+                loss = np.mean(self._parts, axis=0).sum()
+                bar.set_postfix(loss=f"{loss:.3f}", lr=f"{rate:.2g}", left=self._left(step))
                 self.flush()
 
     def flush(self):
         """Write the record of the steps that have none yet."""
-        if not self._losses:
+        if not self._parts:
             return
         now = time.time()
-        self._last["loss"] = float(np.mean(self._losses))
-        if self._norms:
-            self._last["gradient_norm"] = float(np.mean(self._norms))
+        parts = np.mean(self._parts, axis=0)
+        self._last["loss"] = float(parts.sum())
+        if len(parts) > 1:
+            self._last["parts"] = dict(zip(self._names, parts.tolist()))
+        self._last["gradient_norm"] = float(np.mean(self._norms))
         if self._timed:
-            speed = self._timed * self._batch / max(now - self._since, 1e-9)
-            self._last["images_per_second"] = round(speed, 2)
+            seconds = max(now - self._since, 1e-9)
+            self._last["images_per_second"] = round(self._timed * self._batch / seconds, 2)
+            self._last["step_seconds"] = round(seconds / self._timed, 4)
+            self._last["data_seconds"] = round(self._waited / self._timed, 4)
         self._write(**self._last)
-        self._losses, self._norms = [], []
-        self._timed, self._since = 0, now
+        self._parts, self._norms = [], []
+        self._timed, self._waited, self._since = 0, 0.0, now
 
     def restart(self):
         """Begin anew to measure the speed: what went on until now was no training."""
-        self._timed, self._since = 0, time.time()
+        self._timed, self._waited, self._since = 0, 0.0, time.time()
+
+    def _left(self, step):
+        """The time that is left to the run if it goes on like this, validations included."""
+        pace = (time.time() - self._began) / (step - self._first)
+        return str(datetime.timedelta(seconds=round(pace * max(self._total - step, 0))))
 
     def validation(self, step, epoch, result, best):
         """Note the scores of a validation."""
         keys = ("miou", "pixel_accuracy", "mean_accuracy", "seconds")
         scores = {k: result[k] for k in keys}
+        scores["iou"] = {entry["name"]: entry["iou"] for entry in result["classes"]}
         self._write(step=step, epoch=epoch + 1, best=best, **scores)
         self.restart()
         _say(
@@ -109,14 +136,20 @@ class Log:
             f"{result['pixel_accuracy']:.4f}  best {best:.4f}"
         )
 
+    def pictures(self, step, make, *arguments):
+        """Show what ``make(*arguments)`` gives, {name: uint8 (H, W, 3)}, if there is a tracker."""
+        pictures = make(*arguments) if self._trackers else {}
+        for tracker in self._trackers:
+            tracker.pictures(step, pictures)
+
     def _write(self, **record):
         try:
             self._file.write(json.dumps(record) + "\n")
             self._file.flush()
         except OSError as error:
             raise files.cannot_write(self._path, error) from None
-        if self._wandb:
-            self._wandb.log(record, step=record["step"])
+        for tracker in self._trackers:
+            tracker.record(record)
 
     def _drop_after(self, step, epochs):
         """Remove what a run that was killed had noted after its last checkpoint."""
@@ -137,17 +170,3 @@ def _say(text):
     """Print above the bar; a reader who went away (``| head``) does not end the run."""
     with contextlib.suppress(BrokenPipeError):
         tqdm.write(text)
-
-
-def _wandb(experiment, out):
-    if not experiment.log.wandb:
-        return None
-    try:
-        import wandb
-    except ImportError:
-        raise UsageError("--wandb needs the package: pip install wandb") from None
-    online = "online" if os.environ.get("WANDB_API_KEY") else "offline"
-    return wandb.init(
-        project=experiment.log.wandb, dir=str(out), config=experiment.model_dump(mode="json"),
-        mode=os.environ.get("WANDB_MODE", online),
-    )  # fmt: skip

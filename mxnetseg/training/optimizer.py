@@ -39,12 +39,14 @@ class Optimizer:
         """Update every parameter with the gradients summed over the devices.
 
         Returns:
-            The norm (1,) of all gradients, before it was clipped; None if it is not clipped.
+            The norm (1,) of all gradients together, before it was clipped.
         """
         self.trainer.set_learning_rate(rate)
         self.trainer.allreduce_grads()
-        norm = None
-        if self.clip_norm:
+        if not self.clip_norm:
+            gradients = [p.grad(self.contexts[0]) for p in self.parameters.values()]
+            norm = mx.nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).sum().sqrt()
+        else:
             for ctx in reversed(self.contexts):
                 gradients = [p.grad(ctx) for p in self.parameters.values()]
                 norm = gluon.utils.clip_global_norm(gradients, self.clip_norm, check_isfinite=False)

@@ -22,6 +22,7 @@ from .log import Log
 from .optimizer import Optimizer
 from .schedules import learning_rate
 from .signals import Interrupted, Signals, Until
+from .trackers import examples
 
 RUN_AHEAD = 2  # steps that the host may be ahead of the devices
 
@@ -109,7 +110,8 @@ def _train(experiment, contexts, out, resume):
         experiment=experiment.model_dump(mode="json"),
         protocol=protocol.as_dict(),
     )
-    log = Log(out, experiment, step, finished)
+    facts = {"train_images": len(train_set), "val_images": len(val_set or ())}
+    log = Log(out, experiment, step, finished, total_steps, loss.names, facts)
 
     def save(*names):
         """Write the run as it stands under ``names``, the last one last."""
@@ -137,7 +139,7 @@ def _train(experiment, contexts, out, resume):
             bar = progress.bar(
                 f"epoch {epoch + 1}/{run.epochs}", total=len(loader), initial=begin, unit="step"
             )
-            for batch in loader.epoch(epoch, begin):
+            for batch in log.waiting_for(loader.epoch(epoch, begin)):
                 rate = learning_rate(optim, step, total_steps, len(loader))
                 # dropout becomes a function of (seed, step), so that a resumed run repeats it
                 mx.random.seed((run.seed * 1_000_003 + step) % 2**31)
@@ -148,7 +150,7 @@ def _train(experiment, contexts, out, resume):
                     images = [normalize.load(x, c) for x, c in zip(pixels[k:], contexts)]
                     labels = [mx.nd.array(x, c, x.dtype) for x, c in zip(masks[k:], contexts)]
                     with autograd.record():
-                        adds = loss(forward(net, images), labels, total)
+                        adds = loss.parts(forward(net, images), labels, total)
                     autograd.backward(adds)
                     parts += adds
                 norm = optimizer.step(rate)
@@ -173,6 +175,7 @@ def _train(experiment, contexts, out, resume):
                 with average.applied():
                     backend = MXNetBackend(net, contexts, info.mean, info.std)
                     result = evaluate(backend, Until(val_set, stop, path), protocol)
+                    log.pictures(step, examples, backend, val_set, protocol)
                 is_best = best is None or result["miou"] > best
                 best = result["miou"] if is_best else best
                 log.validation(step, epoch, result, best)

@@ -71,17 +71,18 @@ def test_speed_is_that_of_training_alone(tmp_path, monkeypatch):
     experiment = config.build({"train.batch_size": 8, "train.log_interval": 4})
     bar = type("Bar", (), {"set_postfix": lambda self, **values: None})()
     loss = [mx.nd.ones(1)]
-    with Log(tmp_path, experiment) as log:
+    with Log(tmp_path, experiment, total_steps=4) as log:
         for step in (1, 2):
             now[0] += 1
-            log.step(step, 0, 0.1, loss, None, bar)
+            log.step(step, 0, 0.1, loss, loss[0], bar)
             log.settle()
         now[0] += 100  # of validation
         scores = {"miou": 0, "pixel_accuracy": 0, "mean_accuracy": 0, "seconds": 100}
+        scores["classes"] = [{"name": "road", "iou": None}]
         log.validation(2, 0, scores, 0)
         for step in (3, 4):
             now[0] += 2
-            log.step(step, 1, 0.1, loss, None, bar)
+            log.step(step, 1, 0.1, loss, loss[0], bar)
             log.settle()
     assert records(tmp_path)[-1]["images_per_second"] == 4  # two steps of 8 in four seconds
 

@@ -34,6 +34,7 @@ KEYS = {
     "schedule": "optim.schedule",
     "power": "optim.power",
     "warmup_epochs": "optim.warmup_epochs",
+    "evaluation": "eval.protocol",
     "loss": "loss.name",
     "loss_per": "loss.per",
     "aux_weights": "loss.aux_weights",
@@ -56,17 +57,8 @@ LOSS_OPTIONS = {
     "boundary_aware": {"threshold": 0.9, "min_kept": 131072},
 }
 
-# How the originals evaluate with one scale.
-EVALUATIONS = {
-    "mxnetseg": {"mode": "slide", "merge": "exp", "windows": "pad"},
-    "semseg": {"mode": "slide", "flip": True},
-    "mlmsnet": {"mode": "slide", "flip": True},
-    "pidnet": {"mode": "whole"},
-    "sanet": {"mode": "whole"},
-    "pmsdsen": {"mode": "whole"},
-}
 _ABOUT = {"source", "run", "score", "images", "devices", "rate", "lr", "decay", "head", "heads"}
-_OTHERWISE = {"start", "transform", "evaluation"}
+_OTHERWISE = {"start", "transform"}
 UNKNOWN = {k for facts in RECIPES.values() for k in facts} - {*KEYS, *_ABOUT, *_OTHERWISE}
 
 
@@ -83,23 +75,21 @@ def settings(name):
         found["optim.head_lr_factor"] = facts["head"]
     found["loss.options"] = LOSS_OPTIONS[facts["loss"]]
     found["augment.preset"] = FACTS["transforms"][facts["transform"]]["preset"]
-    found.update({f"eval.{k}": v for k, v in EVALUATIONS[facts["evaluation"]].items()})
-    found.update(_sizes(facts))
     return found
 
 
-def _sizes(facts):
-    """Windows and base of the evaluation, by code base and data."""
+def windows(name):
+    """(side of a window, its stride, base size) of the evaluation with one scale; None: none."""
+    facts = RECIPES[name]
     source, cityscapes = facts["evaluation"], facts["data"] == "cityscapes"
     if source == "mxnetseg":
-        return {"eval.crop_size": 768 if cityscapes else 480, "eval.base_size": facts["base"]}
+        crop = 768 if cityscapes else 480
+        return crop, crop * 2 // 3, facts["base"]
     if source in ("semseg", "mlmsnet"):
         crop = facts["crop"]
         base = {"cityscapes": 2048, "camvid32": 960}.get(facts["data"], 512)
-        return {"eval.crop_size": crop, "eval.stride": -(-crop * 2 // 3), "eval.base_size": base}
-    if source == "pmsdsen":
-        return {"eval.scales": [0.5]}
-    return {}
+        return crop, -(-crop * 2 // 3), base
+    return None
 
 
 def transform(name):

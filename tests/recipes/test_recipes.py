@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from mxnetseg import build, config, data
+from mxnetseg.inference.protocol import Protocol
 
 from . import facts, table
 
@@ -56,6 +57,19 @@ def test_a_recipe_transforms_as_published(name):
     assert found.pop("mirror") == info.mirror
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
     assert plain == facts.transform(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_is_scored_as_published(name):
+    protocol, expected = Protocol.from_config(recipe(name)), facts.windows(name)
+    assert protocol.scales == ((0.5,) if protocol.preset == "pmsdsen" else (1.0,))
+    assert protocol.flip == (protocol.preset in ("semseg", "mlmsnet"))
+    if expected is None:
+        assert protocol.mode == "whole"
+    else:
+        crop, stride, base = expected
+        assert (protocol.mode, protocol.base_size) == ("slide", base)
+        assert (protocol.crop_size, protocol.step) == ((crop, crop), (stride, stride))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,7 +2,7 @@
 
 from ..errors import UsageError
 from . import arguments as shared
-from . import places
+from . import backends, places
 
 HELP = "score a checkpoint, or colour a split"
 EXAMPLES = """examples:
@@ -19,7 +19,7 @@ def arguments(parser):
     shared.settings(parser, "data.options.KEY=VALUE|eval.KEY=VALUE")
     shared.network(parser)
     shared.metrics(parser)
-    parser.add_argument("--checkpoint", metavar="FILE", help="default: the newest best.params")
+    backends.arguments(parser)
     parser.add_argument(
         "--mode",
         choices=("val", "testval", "test"),
@@ -35,25 +35,25 @@ def arguments(parser):
 
 
 def run(args):
-    from .. import checkpoint, metrics, runtime
+    from .. import metrics
     from ..inference import evaluator
-    from ..inference.backend import MXNetBackend
 
-    saved = places.checkpoint(args)
-    contexts = runtime.contexts(args.ctx)
+    found = backends.find(args)
+    saved = found.saved
     dataset, split, order, described = _data(args, saved)
     scored = args.mode == "val"
     measured = metrics.create(args.metrics, dataset) if scored else []
     protocol = shared.asked_protocol(args, saved, dataset.info, published=True)
-    about = saved.description
-    backend = MXNetBackend(checkpoint.network(saved, contexts), contexts, about.mean, about.std)
+    backend, where = backends.start(args, found)
     out = places.out(args, "eval")
-    where = places.names(contexts)
     print(f"{args.mode} on {len(dataset)} images ({split}), {protocol}, {where} -> {out}")
     result = evaluator.run(
         backend, dataset, protocol, measured, out,
         predictions=not scored, submission=args.submission, order=order,
-        described={"checkpoint": saved.path, "split": split, "data": described, "order": order},
+        described={
+            "checkpoint": saved.path, "runtime": backend.runtime, "split": split,
+            "data": described, "order": order,
+        },
     )  # fmt: skip
     if scored:
         print(evaluator.table(result))

@@ -32,13 +32,19 @@ def newest(name, folder=None):
     return str(found[-1])
 
 
-def checkpoint(args):
-    """The checkpoint that is named, or the newest best.params; --model and --backbone must fit."""
-    from .. import checkpoint, models
+def named(args):
+    """The path that --checkpoint names, or the newest best.params."""
+    if args.checkpoint:
+        return args.checkpoint
+    path = newest("best.params")
+    print(f"checkpoint {path}")
+    return path
 
-    saved = checkpoint.read(args.checkpoint or newest("best.params"))
-    if not args.checkpoint:
-        print(f"checkpoint {saved.path}")
+
+def check(args, saved):
+    """UsageError if a checkpoint does not hold the --model and --backbone that were given."""
+    from .. import models
+
     for flag, key in (("model", "name"), ("backbone", "backbone")):
         asked, has = getattr(args, flag), saved.meta["network"].get(key)
         if not asked or not has:
@@ -52,7 +58,6 @@ def checkpoint(args):
                 f"{saved.path} holds {key} '{has}', not '{asked}'. Drop --{flag}, or give the "
                 "right checkpoint."
             )
-    return saved
 
 
 def names(contexts):

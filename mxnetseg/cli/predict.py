@@ -3,11 +3,12 @@
 import sys
 
 from . import arguments as shared
-from . import places
+from . import backends, places
 
 HELP = "segment images, folders or globs"
 EXAMPLES = """examples:
   mxnetseg predict --checkpoint best.params photo.jpg folder/ -o out
+  mxnetseg predict --checkpoint net.onnx --runtime openvino photo.jpg
   mxnetseg predict 'holiday/*.png' --ms --ctx cpu"""
 
 
@@ -18,20 +19,17 @@ def arguments(parser):
     shared.protocol(parser)
     shared.settings(parser, "eval.KEY=VALUE")
     shared.network(parser)
-    parser.add_argument("--checkpoint", metavar="FILE", help="default: the newest best.params")
+    backends.arguments(parser)
 
 
 def run(args):
-    from .. import checkpoint, runtime
-    from ..inference.backend import MXNetBackend
     from ..inference.predictor import Predictor, find_images, predict_files
 
-    saved = places.checkpoint(args)
-    about = saved.description
-    contexts = runtime.contexts(args.ctx)
-    protocol = shared.asked_protocol(args, saved, about)
+    found = backends.find(args)
+    about = found.saved.description
+    protocol = shared.asked_protocol(args, found.saved, about)
     files = find_images(args.images)
-    backend = MXNetBackend(checkpoint.network(saved, contexts), contexts, about.mean, about.std)
+    backend, _ = backends.start(args, found)
     out = places.out(args, "predict")
     failures = predict_files(Predictor(backend, about, protocol), files, out)
     for failure in failures:

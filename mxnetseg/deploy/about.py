@@ -3,10 +3,10 @@
 import json
 
 from .. import checkpoint
+from ..inference.onnxfile import FORMAT
 
 FORMS = ("logits", "scores", "classes")
 IMAGE, LOGITS = "network_image", "network_logits"  # tensors between which the network is alone
-FORMAT = 1
 
 
 def rules(net, description, form, size=None):

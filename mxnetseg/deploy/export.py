@@ -14,6 +14,8 @@ from .builder import IR_VERSIONS
 from .forms import build
 from .verify import verify
 
+# what an evaluation wants to know of an experiment
+_NEEDED = {"data": ("name", "options"), "train": ("crop_size",), "augment": ("base_size",)}
 TARGETS = {"onnx": ".onnx", "openvino": ".xml"}
 
 
@@ -76,10 +78,10 @@ def _origin(saved):
     for key in ("origin", "protocol"):
         if meta.get(key):
             found[key] = meta[key]
-    data = {k: v for k, v in saved.experiment.get("data", {}).items() if k in ("name", "options")}
-    train = saved.experiment.get("train", {})
-    train = {k: v for k, v in train.items() if k == "crop_size"}
-    found["experiment"] = {k: v for k, v in (("data", data), ("train", train)) if v}
+    found["experiment"] = {}
+    for section, keys in _NEEDED.items():
+        values = saved.experiment.get(section) or {}
+        found["experiment"][section] = {k: values[k] for k in keys if k in values}
     return found
 
 

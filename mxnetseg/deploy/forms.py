@@ -17,6 +17,7 @@ network alone takes and gives, for who wants to cut the file there, as our runti
 """
 
 from ..errors import UsageError
+from ..inference.onnxfile import seal
 from ..nn.normalize import scale_and_shift
 from . import about
 from .builder import Builder, Value
@@ -58,12 +59,14 @@ def build(net, description, form="logits", size=None, opset=17, channels_last=Tr
     else:
         output = _logits(builder, net, image, network)
     builder.name(Value(output, ()), form)
-    return builder.model(
+    model = builder.model(
         inputs=[_described(rules["input"], rules["input"], rules["input"]["channels"])],
         outputs=[_described(rules["output"], rules["input"], net.num_classes)],
         metadata=about.metadata(net, description, rules, more or {}),
         prose=about.prose(net, description, rules),
     )
+    seal(model)
+    return model
 
 
 def _described(tensor, rule, channels):

@@ -4,12 +4,14 @@ A backend is what an evaluation needs of a network:
 
 * ``num_classes``, ``align_corners`` (how its logits are upsampled), ``devices`` (how many);
 * ``fill``: the colour, in 0..255, that normalisation turns into 0;
+* ``runtime``: what runs it, for results: {"name", "version", "precision"};
 * ``padded_size(height, width)``: the size that it sees for an image;
 * ``backend(images, padded, context)``: uint8, or float32 in 0..255, (N, H, W, C) -> a handle at
   once; ``read(handle)`` of :mod:`~mxnetseg.inference.logits` waits for float32 logits (N,
   num_classes, h, w).
 
-The evaluator and the predictor are given one; they neither build it nor know what is behind.
+The evaluator and the predictor are given one; they neither build it nor know what is behind. This
+one runs it in MXNet; :mod:`~mxnetseg.inference.runtimes` has others.
 """
 
 import threading
@@ -21,6 +23,7 @@ from mxnet import gluon
 from .. import runtime
 from ..errors import UsageError
 from ..graph import read as read_graph
+from ..models.base import valid_size
 from ..nn import Normalize
 
 FUSED_TOLERANCE = 1e-4  # of the logits' standard deviation; right ones differ by 1e-5
@@ -61,6 +64,7 @@ class MXNetBackend:
         runtime.share_cores(self.contexts)
         self.devices = len(self.contexts)
         self.fill = [255 * m for m in mean]
+        self.runtime = {"name": "mxnet", "version": mx.__version__, "precision": "float32"}
         self.normalize = Normalize(mean, std)
         self.normalize.initialize(ctx=self.contexts)
         self.normalize.hybridize()
@@ -160,19 +164,24 @@ class MXNetBackend:
 
     def padded_size(self, height, width):
         """The size that the network sees for an image of (height, width)."""
-        rows, columns = self.net.valid_size(height, width)
-        if rows < height or columns < width:
-            raise UsageError(
-                f"{type(self.net).__name__} takes inputs of {rows}x{columns} only, not "
-                f"{height}x{width}. Evaluate with sliding windows: mode slide, crop size "
-                f"{rows}x{columns}."
-            )
+        rows, columns = fitting_size(self.net, height, width, type(self.net).__name__)
         if not self.net.fixed_size:
             for _ in range(8):
                 if not self._is_fatal(1, rows, columns):
                     break
                 rows, columns = self.net.valid_size(rows, columns + MARGIN)
         return rows, columns
+
+
+def fitting_size(rules, height, width, name):
+    """The size within a network's rules that holds (height, width); UsageError if none does."""
+    rows, columns = valid_size(rules, height, width)
+    if rows < height or columns < width:
+        raise UsageError(
+            f"{name} takes inputs of {rows}x{columns} only, not {height}x{width}. Evaluate with "
+            f"sliding windows: mode slide, crop size {rows}x{columns}."
+        )
+    return rows, columns
 
 
 def _pointwise_convolutions(symbol):

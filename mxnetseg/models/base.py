@@ -128,10 +128,7 @@ class SegmentationModel(TwoGraphBlock):
 
     def valid_size(self, height, width):
         """The smallest size the network takes that holds (height, width)."""
-        if self.fixed_size:
-            return self.fixed_size
-        d, r = self.size_divisor, self.size_remainder
-        return tuple(-(-(max(v, self.min_size) - r) // d) * d + r for v in (height, width))
+        return valid_size(self, height, width)
 
     def size_within(self, height, width):
         """The largest size the network takes within (height, width); its smallest if none fits."""
@@ -159,6 +156,18 @@ class SegmentationModel(TwoGraphBlock):
     def initialize(self, init=None, ctx=None, verbose=False, force_reinit=False):
         """Like Gluon's; by default convolutions start from He's normal distribution."""
         super().initialize(init or default_init(), ctx, verbose, force_reinit)
+
+
+def valid_size(rules, height, width):
+    """The smallest size within some rules that holds (height, width).
+
+    Args:
+        rules: has size_divisor, size_remainder, min_size and fixed_size, see SegmentationModel.
+    """
+    if rules.fixed_size:
+        return rules.fixed_size
+    d, r = rules.size_divisor, rules.size_remainder
+    return tuple(-(-(max(v, rules.min_size) - r) // d) * d + r for v in (height, width))
 
 
 def default_init():

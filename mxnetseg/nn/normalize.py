@@ -14,6 +14,13 @@ def scale_and_shift(mean, std):
     return scale, shift
 
 
+def on_cpu(images, scale, shift):
+    """NumPy (N, H, W, C) -> normalised float32 (N, C, H, W), see :func:`scale_and_shift`."""
+    x = np.multiply(images.transpose(0, 3, 1, 2), scale, order="C", dtype=np.float32)
+    x += shift
+    return x
+
+
 class Normalize(nn.HybridBlock):
     """(N, H, W, C) uint8 -> (N, C, H, W) float32: (image / 255 - mean) / std.
 
@@ -39,10 +46,7 @@ class Normalize(nn.HybridBlock):
         """
         if not on_host(context):
             return self(mx.nd.array(images, ctx=context, dtype=images.dtype))
-        scale, shift = self._on_host
-        x = np.multiply(images.transpose(0, 3, 1, 2), scale, order="C", dtype=np.float32)
-        x += shift
-        return mx.nd.array(x, ctx=context)
+        return mx.nd.array(on_cpu(images, *self._on_host), ctx=context)
 
     def hybrid_forward(self, F, image, scale, shift):
         x = F.cast(F.transpose(image, axes=(0, 3, 1, 2)), "float32")

@@ -1,0 +1,78 @@
+"""What runs a network, for verbs that run one: --checkpoint, --runtime and --ctx."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from ..errors import UsageError
+from . import places
+
+NAMES = ("mxnet", "onnxruntime", "openvino")
+
+
+class Found(NamedTuple):
+    """A network that is to be run.
+
+    Attributes:
+        saved: Checkpoint; of an ONNX file what it says about itself, without parameters.
+        file: the NetworkFile, if it is one.
+    """
+
+    saved: Any
+    file: Optional[Any]
+
+
+def arguments(parser):
+    parser.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help=".params, or .onnx of `mxnetseg export`; default: the newest best.params",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=NAMES,
+        help="what runs it; default: mxnet, for an .onnx file onnxruntime",
+    )
+
+
+def find(args):
+    """What is to be run."""
+    from .. import checkpoint
+    from ..inference import onnxfile
+
+    path = places.named(args)
+    if Path(path).suffix.lower() != ".onnx":
+        found = Found(checkpoint.read(path), None)
+    elif args.runtime == "mxnet":
+        raise UsageError(f"MXNet does not run {path}: give --runtime onnxruntime or openvino.")
+    else:
+        file = onnxfile.read(path)
+        found = Found(file.checkpoint, file)
+    places.check(args, found.saved)
+    return found
+
+
+def start(args, found):
+    """(backend, what to call the place where it works)."""
+    from .. import checkpoint, runtime
+    from ..inference.backend import MXNetBackend
+
+    name = args.runtime or ("onnxruntime" if found.file else "mxnet")
+    about = found.saved.description
+    if name == "mxnet":
+        contexts = runtime.contexts(args.ctx)
+        net = checkpoint.network(found.saved, contexts)
+        return MXNetBackend(net, contexts, about.mean, about.std), places.names(contexts)
+    from ..inference import runtimes
+
+    file = found.file or _converted(found.saved)
+    backend = runtimes.start(name, file, args.ctx)
+    return backend, "{name} {version}, {precision}".format(**backend.runtime)
+
+
+def _converted(saved):
+    from .. import checkpoint
+    from ..deploy.forms import build
+    from ..inference.onnxfile import of_model
+
+    model = build(checkpoint.network(saved), saved.description)
+    return of_model(model, saved.path)

@@ -1,0 +1,169 @@
+"""ONNX Runtime and OpenVINO as backends of evaluation; see :mod:`~mxnetseg.inference.backend`."""
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ..errors import MXNetSegError, UsageError
+from ..nn.normalize import on_cpu, scale_and_shift
+from ..packages import onnxruntime, openvino
+from ..runtime import usable_cores
+from .backend import fitting_size
+from .onnxfile import size_rules
+
+CUDA = "CUDAExecutionProvider"
+
+
+class _Pending:
+    """Logits that are being computed; what ``logits.read`` takes."""
+
+    def __init__(self, future):
+        self._future = future
+
+    def asnumpy(self):
+        return np.asarray(self._future.result(), np.float32)
+
+
+class RuntimeBackend:
+    """Runs a NetworkFile in another runtime.
+
+    Args:
+        file: NetworkFile.
+        devices: "cpu" or the number of a GPU, each.
+        start: function of (NetworkFile, device, threads) -> (function of an image batch, facts): a
+            network that is ready on a device, and ``runtime``'s entries.
+    """
+
+    def __init__(self, file, devices, start):
+        about = file.checkpoint.description
+        self.num_classes = about.num_classes
+        self.align_corners = file.meta["inner"]["align_corners"]
+        self.fill = [255 * m for m in about.mean]
+        self.devices = len(devices)
+        self._name, self._rules = file.meta["network"]["name"], size_rules(file.meta)
+        self._normalization = scale_and_shift(about.mean, about.std)
+        started = [start(file, device, _threads(len(devices))) for device in devices]
+        self._run = [run for run, _ in started]
+        self._workers = [ThreadPoolExecutor(1) for _ in devices]
+        self.runtime = {**started[0][1], "precision": file.meta.get("precision", "float32")}
+
+    def __call__(self, images, padded=None, context=0):
+        """Start the network on a batch; does not wait. See ``MXNetBackend``."""
+        height, width = images.shape[1:3]
+        rows, columns = self.padded_size(*(padded or (height, width)))
+        x = on_cpu(images, *self._normalization)
+        if (rows, columns) != (height, width):
+            x = np.pad(x, ((0, 0), (0, 0), (0, rows - height), (0, columns - width)))
+        return _Pending(self._workers[context].submit(self._forward, context, x))
+
+    def _forward(self, context, x):
+        try:
+            return self._run[context](x)
+        except Exception as error:  # the runtimes' own kinds
+            size = "x".join(map(str, x.shape))
+            raise MXNetSegError(
+                f"{self.runtime['name']} fails for images of {size}: {_first_line(error)}"
+            ) from None
+
+    def padded_size(self, height, width):
+        """The size that the network sees for an image of (height, width)."""
+        return fitting_size(self._rules, height, width, self._name)
+
+
+def _onnxruntime_session(file, device, threads):
+    package = onnxruntime()
+    options = package.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors; they become sentences
+    providers = ["CPUExecutionProvider"]
+    if device != "cpu":
+        if CUDA not in package.get_available_providers():
+            raise UsageError(
+                f"GPU {device}: this ONNX Runtime has no CUDA. Run: pip uninstall onnxruntime; pip "
+                "install onnxruntime-gpu. Or give --ctx cpu."
+            )
+        providers = [(CUDA, {"device_id": device}), *providers]
+    try:
+        session = package.InferenceSession(
+            file.model.SerializeToString(), options, providers=providers
+        )
+    except Exception as error:  # of kinds of its own
+        raise _refused(file, "ONNX Runtime", package.__version__, error) from None
+    used = session.get_providers()[0]
+    if device != "cpu" and used != CUDA:
+        raise UsageError(
+            f"ONNX Runtime cannot use GPU {device}: driver, CUDA and cuDNN have to fit "
+            f"onnxruntime-gpu {package.__version__}. Or give --ctx cpu."
+        )
+    name = session.get_inputs()[0].name
+
+    def run(x):
+        return session.run(None, {name: x})[0]
+
+    return run, {"name": "onnxruntime", "version": package.__version__, "provider": used}
+
+
+def _openvino_request(file, device, threads):
+    if device != "cpu":
+        raise UsageError("OpenVINO works on the CPU here: give --ctx cpu.")
+    package = openvino()
+    version = package.__version__.split("-")[0]
+    options = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",  # where the processor has bfloat16 it would take that
+    }
+    try:
+        core = package.Core()
+        network = core.read_model(file.model.SerializeToString())
+        request = core.compile_model(network, "CPU", options).create_infer_request()
+    except Exception as error:
+        raise _refused(file, "OpenVINO", version, error) from None
+    return lambda x: request.infer([x])[0], {"name": "openvino", "version": version}
+
+
+def _refused(file, runtime, version, error):
+    what = file.path or "the network"
+    return MXNetSegError(f"{runtime} {version} refuses {what}: {_first_line(error)}")
+
+
+def _first_line(error):
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+_STARTS = {"onnxruntime": _onnxruntime_session, "openvino": _openvino_request}
+
+
+def start(runtime, file, devices=None):
+    """A backend that runs a NetworkFile.
+
+    Args:
+        runtime: "onnxruntime" or "openvino".
+        devices: list of GPU numbers and "cpu", as --ctx has them; each gets a session, CPUs share
+            the cores. None: GPU 0 if ONNX Runtime has CUDA, else the CPU.
+
+    Raises:
+        UsageError: the runtime is missing, or cannot use a device.
+        MXNetSegError: it refuses the network.
+    """
+    if devices is None:
+        gpu = runtime == "onnxruntime" and CUDA in onnxruntime().get_available_providers()
+        return RuntimeBackend(file, [0 if gpu else "cpu"], _STARTS[runtime])
+    return RuntimeBackend(file, [_device(item) for item in devices], _STARTS[runtime])
+
+
+def _device(text):
+    """ "cpu" or the number of a GPU."""
+    found = re.fullmatch(r"(cpu)(?:\(\d+\))?|(?:gpu)?\(?(\d+)\)?", str(text).lower())
+    if not found:
+        raise UsageError(f"'{text}' is no device. Use GPU numbers (--ctx 0 1) or --ctx cpu.")
+    return found.group(1) or int(found.group(2))
+
+
+def _threads(devices):
+    """For each of some devices; OMP_NUM_THREADS limits their sum, as in MXNet."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, (int(given) if given.isdigit() else usable_cores()) // devices)

@@ -75,18 +75,28 @@ def commands():
     lines = [COMMANDS]
     for name in VERBS:
         own = verbs.choices[name]
-        lines += ["", f"## {name}", "", _paragraphs(own.description), ""]
-        lines += ["| argument | meaning |", "|---|---|"]
+        lines += ["", f"## {name}", "", _paragraphs(own.description), "", *_table(own)]
         for action in own._actions:
-            if action.help == argparse.SUPPRESS or "--help" in action.option_strings:
-                continue
-            meaning = (action.help or "").replace("|", "\\|")
-            if action.choices:
-                meaning += (": " if meaning else "") + ", ".join(f"`{c}`" for c in action.choices)
-            lines.append(f"| {_argument(action)} | {meaning} |")
+            if isinstance(action, argparse._SubParsersAction):
+                for what, inner in action.choices.items():
+                    lines += ["", f"### {name} {what}", "", f"{_paragraphs(inner.description)}."]
+                    lines += ["", *_table(inner)]
         examples = own.epilog.split("\n", 1)[1]
         lines += ["", "```", *(line.strip() for line in examples.splitlines()), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _table(parser):
+    """The arguments of a parser."""
+    lines = ["| argument | meaning |", "|---|---|"]
+    for action in parser._actions:
+        if action.help == argparse.SUPPRESS or "--help" in action.option_strings:
+            continue
+        meaning = (action.help or "").replace("|", "\\|")
+        if action.choices:
+            meaning += (": " if meaning else "") + ", ".join(f"`{c}`" for c in action.choices)
+        lines.append(f"| {_argument(action)} | {meaning} |")
+    return lines
 
 
 def _paragraphs(text):

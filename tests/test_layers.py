@@ -11,7 +11,17 @@ PACKAGE = Path(mxnetseg.__file__).parent
 LAYERS = (
     ("__main__", "train", "eval", "predict"),
     ("cli",),
-    ("training", "analysis", "complexity", "deploy", "build", "doctor", "report", "speed"),
+    (
+        "training",
+        "analysis",
+        "complexity",
+        "deploy",
+        "build",
+        "doctor",
+        "inspection",
+        "report",
+        "speed",
+    ),
     ("convert", "inference"),
     ("checkpoint", "losses", "metrics"),
     ("data", "models"),

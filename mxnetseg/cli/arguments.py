@@ -33,12 +33,17 @@ SEVERAL = {
     "--scales": r"[0-9.]+(e-?\d+)?",
     "--crop": r"\d+",
     "--size": r"\d+",
+    "--channels": r"\d+",
+    "--class": None,
     "--stages": r"[a-z]+",
     "--compare": None,  # anything
     "--metrics": r"[a-z_]+",
     "--set": r"[^=]+=.*",
     "--classes": None,  # anything
 }
+
+
+INNER = ("verb", "what", "help")  # arguments that a parser of its own reads on from
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,7 +65,7 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def _positional(self):
-        return [a for a in self._actions if not a.option_strings and a.dest not in ("verb", "help")]
+        return [a for a in self._actions if not a.option_strings and a.dest not in INNER]
 
     def _spread(self, args):
         """``--ctx 0 1 photo.jpg`` -> ``photo.jpg --ctx 0 1``: the positional values go first."""

@@ -29,6 +29,7 @@ VERBS = (
     "models",
     "complexity",
     "speed",
+    "inspect",
     "doctor",
 )
 

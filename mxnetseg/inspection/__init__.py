@@ -1,0 +1,1 @@
+"""Looking inside trained networks: their outputs, maps and errors, and where they look."""

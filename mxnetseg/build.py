@@ -51,15 +51,26 @@ def with_sizes(experiment, train_set, net):
     return experiment
 
 
-def transform(experiment, info):
-    """The training transform of an experiment whose sizes are resolved."""
+def transform(experiment, info, boundary=False):
+    """The training transform of an experiment whose sizes are resolved.
+
+    Args:
+        boundary: whether it makes boundary maps as well.
+    """
     fill = tuple(int(255 * m + 0.5) for m in info.mean)  # 0 after normalisation
     options = {"mirror": info.mirror, "fill": fill, **experiment.augment.options}
     for name, key in (("crop_size", "train.crop_size"), ("base_size", "augment.base_size")):
         if name in options:
             raise UsageError(f"'{name}' is no option of augment.options: use {key}.")
+    if "boundary" in options:
+        raise UsageError(
+            "'boundary' is no option of augment.options: it follows from the network. What the "
+            "boundary maps are made from is boundary_from."
+        )
     sizes = {"crop_size": experiment.train.crop_size, "base_size": experiment.augment.base_size}
-    return data.presets.create(experiment.augment.preset, info.name, **sizes, **options)
+    return data.presets.create(
+        experiment.augment.preset, info.name, boundary=boundary, **sizes, **options
+    )
 
 
 def with_class_weights(experiment, train_set):
@@ -78,8 +89,12 @@ def _measured(train_set):
     return data.stats.measure(train_set, progress=progress.over("measuring"))
 
 
-def loader(experiment, train_set):
-    """The batches of an experiment whose sizes are resolved, with all images of a step each."""
+def loader(experiment, train_set, boundary=False):
+    """The batches of an experiment whose sizes are resolved, with all images of a step each.
+
+    Args:
+        boundary: whether they hold boundary maps.
+    """
     section = experiment.data
     sampler = None
     if section.sampling == "rare":
@@ -99,7 +114,7 @@ def loader(experiment, train_set):
     return data.Loader(
         train_set,
         experiment.train.batch_size * experiment.train.accumulate,
-        transform(experiment, train_set.info),
+        transform(experiment, train_set.info, boundary),
         seed=experiment.train.seed,
         shuffle=True,
         last="discard",

@@ -3,7 +3,8 @@
 A transform is called as ``transform(image, mask, rng)`` and is a pure function of the three:
 image uint8 (H, W, 3) RGB, mask uint8 (H, W) or None, rng a ``numpy.random.Generator``. It returns
 image and mask of the crop size, still uint8; normalisation happens on the device. Images with other
-channels (H, W, C), and float32 in 0..255, work likewise.
+channels (H, W, C), and float32 in 0..255, work likewise. With ``boundary`` it returns the boundary
+map as well.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ from typing import Optional, Tuple
 import cv2
 import numpy as np
 
+from ..boundary import edge_map
 from ..description import IGNORE
 from ..errors import UsageError
 from .crops import MEAN_PIXEL, crop_resize, crop_rotate, pixel_of_a_class, place
@@ -115,6 +117,8 @@ SCALES = {
     "log": _scale_log,
 }
 
+_EDGE_BIT = 8  # behind the class
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
@@ -140,6 +144,12 @@ class Augmentation:
         fill_label: the padding of the mask: 255, ignored, unless an original trains it as a class.
         mirror: class -> class in a mirrored image, 256 numbers (``info.mirror``), or None where
             mirroring changes no class.
+        boundary: whether a third result is where classes meet, the target of networks with a
+            boundary output: uint8 of the crop size, 1 at boundaries, else 0.
+        boundary_from: what it is made from. ``crop``: the resulting mask, padding included.
+            ``image``: the whole mask before all geometry, with which it is then resized, cropped
+            and mirrored (SANet, PIDNet); there is no boundary where the crop is padded.
+        boundary_frame: with ``image``, no boundary starts in so many pixels at the image's sides.
     """
 
     crop_size: Tuple[int, int]
@@ -159,6 +169,9 @@ class Augmentation:
     fill: Tuple[float, ...] = MEAN_PIXEL
     fill_label: int = IGNORE
     mirror: Optional[Tuple[int, ...]] = None
+    boundary: bool = False
+    boundary_from: str = "crop"
+    boundary_frame: int = 0
 
     def __post_init__(self):
         if min(self.crop_size) < 1:
@@ -172,6 +185,8 @@ class Augmentation:
                 raise UsageError(f"The probability '{name}' must lie in 0..1.")
         if not 0 <= self.jitter <= 1:
             raise UsageError("'jitter' must lie in 0..1.")
+        if not (isinstance(self.boundary_frame, int) and self.boundary_frame >= 0):
+            raise UsageError("'boundary_frame' must be a whole number, at least 0.")
         if not isinstance(self.fill_label, int) or not 0 <= self.fill_label <= IGNORE:
             raise UsageError(f"'fill_label' is a class or {IGNORE}, not {self.fill_label!r}.")
 
@@ -188,7 +203,8 @@ class Augmentation:
     def __call__(self, image, mask, rng):
         """uint8 (H, W, 3), uint8 (H, W) or None, generator -> both at ``crop_size``.
 
-        The image may be decoded at 1 / k of the mask's size.
+        The image may be decoded at 1 / k of the mask's size. With ``boundary`` there are three
+        results, the last one None where there is no mask.
         """
         if len(self.fill) != image.shape[2]:
             raise UsageError(
@@ -201,6 +217,10 @@ class Augmentation:
         if self.balanced and rng.random() < self.balanced and mask is not None:
             around = pixel_of_a_class(mask, rng)
         window = place(height, width, self.crop_size, rng, self.pad, around)
+        carried = self.boundary and self.boundary_from == "image" and mask is not None
+        if carried:  # one number says both: the nearest pixel's
+            edges = edge_map(mask, self.boundary_frame)
+            mask = mask + np.left_shift(edges, _EDGE_BIT, dtype=np.uint16)
         if self.rotate and rng.random() < self.rotate:
             degrees = float(rng.uniform(-self.degrees, self.degrees))
             image, mask = crop_rotate(
@@ -218,11 +238,20 @@ class Augmentation:
         if self.jitter:
             factors = rng.uniform(1 - self.jitter, 1 + self.jitter, 3).tolist()
             image = self._inside(image, inside, lambda part: jitter(part, *factors, grey))
-        if self.flip and rng.random() < self.flip:
+        flipped = self.flip and rng.random() < self.flip
+        if flipped:
             image, mask = self._flip(image, mask, inside)
-            if self.mirror is not None and mask is not None:
-                mask = swap_sides(mask, self.mirror)
-        return image, mask
+        edges = None
+        if carried:
+            edges = np.right_shift(mask, _EDGE_BIT).astype(np.uint8)
+            mask = mask.astype(np.uint8)  # the lower 8 bits
+        if flipped and self.mirror is not None and mask is not None:
+            mask = swap_sides(mask, self.mirror)
+        if not self.boundary:
+            return image, mask
+        if not carried and mask is not None:
+            edges = edge_map(mask, frame=0)
+        return image, mask, edges
 
     def _extent(self, window):
         """The part of the canvas that shows the image: rows, columns."""

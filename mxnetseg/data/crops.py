@@ -169,7 +169,7 @@ def _on_canvas(part, part_mask, top, left, crop, fill, fill_label):
     image[top : top + height, left : left + width] = part
     if part_mask is None:
         return image, None
-    mask = np.full((crop[0], crop[1]), fill_label, np.uint8)
+    mask = np.full((crop[0], crop[1]), fill_label, part_mask.dtype)
     mask[top : top + height, left : left + width] = part_mask
     return image, mask
 

@@ -33,6 +33,7 @@ class Batch(NamedTuple):
     Attributes:
         images: uint8 (N, H, W, 3), RGB.
         masks: uint8 (N, H, W), classes, 255 = ignored; None where the split has no labels.
+            (N, 2, H, W) if the transform makes boundary maps: masks, and 1 at boundaries, else 0.
         names: the samples' names.
     """
 
@@ -42,7 +43,7 @@ class Batch(NamedTuple):
 
 
 def load_sample(dataset, transform, seed, epoch, index):
-    """Sample ``index`` of ``dataset`` as it is in ``epoch``: image, mask, name.
+    """Sample ``index`` of ``dataset`` as it is in ``epoch``: image, mask, name as in a batch.
 
     An index beyond the data set's length is a repetition: the same picture, transformed anew.
 
@@ -59,7 +60,9 @@ def load_sample(dataset, transform, seed, epoch, index):
             image, mask, name = dataset.reduced(place, lambda h, w: transform.shrink(h, w, rng()))
         else:
             image, mask, name = dataset[place]
-        image, mask = transform(image, mask, rng())
+        image, mask, *edges = transform(image, mask, rng())
+        if edges and mask is not None:
+            mask = np.stack([mask, *edges])
         return image, mask, name
     except MXNetSegError:
         raise  # names the file already
@@ -91,7 +94,8 @@ class Loader:
     Args:
         dataset: ``len(dataset)``, ``dataset[i] -> Sample``, ``dataset.names``.
         batch_size: images per batch.
-        transform: ``transform(image, mask, rng) -> image, mask``; None: samples as they are.
+        transform: ``transform(image, mask, rng) -> image, mask`` and perhaps a boundary map; None:
+            samples as they are.
         seed: of order and transforms, not negative.
         shuffle: a new order each epoch.
         sampler: draws the order instead: ``sampler.order(rng)`` -> sample numbers, as many as

@@ -28,7 +28,8 @@ PRESETS = {
         "blur_kernel": 5,
         "pad": "centre",
     },
-    # SANet, PIDNet: scales 0.5, 0.6 ... 2.1, nothing else; their boundary target is edge_map.
+    # SANet, PIDNet: scales 0.5, 0.6 ... 2.1, nothing else. The boundary target is made from the
+    # whole label; Cityscapes' annotations end 6 pixels from the sides.
     "sanet": {
         "base_size": 2048,
         "crop_size": (1024, 1024),
@@ -36,6 +37,7 @@ PRESETS = {
         "scale_rule": "steps",
         "resize": "bilinear",
         "blur": 0.0,
+        "boundary_from": "image",
     },
     # PMSDSEN: the scale follows from the crop's width; Lanczos; jitter. Where the padding is odd,
     # the extra pixel lies at the right and bottom (the original: at either side).
@@ -61,7 +63,7 @@ _FOR_DATASET = {
         "camvid": {"crop_size": (713, 713)},
     },
     "sanet": {
-        "cityscapes": {},
+        "cityscapes": {"boundary_frame": 6},
         "camvid": {"base_size": 960, "crop_size": (720, 960)},
         "gtav": {"base_size": 960},
     },
@@ -152,6 +154,7 @@ def create(preset="mxnetseg", dataset=None, **options):
         ("pad", ("corner", "centre")),
         ("scale_rule", tuple(SCALES)),
         ("resize", FILTERS),
+        ("boundary_from", ("crop", "image")),
     ):
         if name in chosen and chosen[name] not in allowed:
             raise unknown(f"value of '{name}'", chosen[name], allowed)

@@ -171,8 +171,8 @@ class Loss:
         Args:
             outputs: per device, the tuple of logits (N, C, h, w), main first.
             labels: per device, (N, H, W) of class indices and IGNORE, uint8 or float32; or
-                (N, H, W, 2), the second 1 at boundaries, else 0: where a transform made the
-                boundary map. It is made from the labels otherwise.
+                (N, 2, H, W), the second 1 at boundaries, else 0: where a transform made the
+                boundary map. It is made on the host from the labels otherwise.
             total: :meth:`normalizer`, summed over all that belong to the step, where these devices
                 hold only a part of it.
 
@@ -213,8 +213,8 @@ class Loss:
             label = label if isinstance(label, np.ndarray) else label.asnumpy()
             edges = None
             if self._has_boundary:
-                edges = (label[..., 1] if label.ndim == 4 else _edges(label)).sum(dtype=np.int64)
-            label = label[..., 0] if label.ndim == 4 else label
+                edges = (label[:, 1] if label.ndim == 4 else _edges(label)).sum(dtype=np.int64)
+            label = label[:, 0] if label.ndim == 4 else label
             counts = np.bincount(label.astype(np.uint8, copy=False).ravel(), minlength=256)
             weight = float(self.weights.of_counts(counts))
             sums += (weight, label.size - counts[IGNORE], label.size, edges or 0, 1)
@@ -255,8 +255,7 @@ def _float32(logits):
 def _split(label, with_edges):
     """Labels (N, H, W) and, if wanted, the boundary map (N, H, W)."""
     if label.ndim == 4:
-        label, edges = (x.reshape(x.shape[:3]) for x in mx.nd.split(label, 2, axis=3))
-        return label, edges
+        return mx.nd.split(label, 2, axis=1, squeeze_axis=True)
     if not with_edges:
         return label, None
     return label, mx.nd.array(_edges(label.asnumpy()), ctx=label.context)

@@ -63,7 +63,7 @@ def _train(experiment, contexts, out, resume):
     experiment = build.with_sizes(experiment, train_set, net)
     build.check(net, experiment, devices)
     experiment = build.with_class_weights(experiment, train_set)
-    loader = build.loader(experiment, train_set)
+    loader = build.loader(experiment, train_set, "boundary" in net.output_names)
     total_steps = run.epochs * len(loader)
 
     # --- weights, loss, optimiser --------------------------------------------------------------

@@ -23,7 +23,7 @@ def run(loss, outputs, y, shares=(4,), total=None, parts=False):
 
     Args:
         outputs: an array (N, C, h, w) per output.
-        y: labels (N, H, W) or (N, H, W, 2).
+        y: labels (N, H, W) or (N, 2, H, W).
     """
     cuts = np.cumsum(shares)[:-1]
     contexts = [mx.cpu(i) for i in range(len(shares))]

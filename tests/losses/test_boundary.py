@@ -70,16 +70,16 @@ def test_a_boundary_map_that_is_given_is_the_target(blocks, shares):
     loss = make("boundary_aware", *OUTPUTS, min_kept=100)
     made = np.stack([edge_map(m, frame=0) for m in y])
     own, _ = run(loss, outputs, y, shares)
-    given, _ = run(loss, outputs, np.stack([y, made], 3), shares)
+    given, _ = run(loss, outputs, np.stack([y, made], 1), shares)
     assert given == own
     edges = np.zeros_like(y)
     edges[:, 3:7, 2:20] = 1
-    found, _ = run(loss, outputs, np.stack([y, edges], 3), shares, parts=True)
+    found, _ = run(loss, outputs, np.stack([y, edges], 1), shares, parts=True)
     wanted = slow.boundary_parts(*blocks, min_kept=100, edges=edges)
     np.testing.assert_allclose(found, np.multiply(wanted, [1, 0.4, 20, 1]), rtol=1e-5)
     # a network without such an output has no use for it
     plain = make("cross_entropy")
-    assert run(plain, outputs[:1], np.stack([y, edges], 3))[0] == run(plain, outputs[:1], y)[0]
+    assert run(plain, outputs[:1], np.stack([y, edges], 1))[0] == run(plain, outputs[:1], y)[0]
 
 
 @pytest.mark.parametrize("ohem", [True, False])

@@ -94,6 +94,10 @@ def windows(name):
 
 def transform(name):
     """The fields of the training transform, except for sizes."""
-    fields = dict(FACTS["transforms"][RECIPES[name]["transform"]])
-    del fields["preset"]
-    return fields
+    facts = RECIPES[name]
+    fields = dict(FACTS["transforms"][facts["transform"]])
+    preset = fields.pop("preset")
+    sanet = preset == "sanet"
+    frame = 6 if sanet and facts["data"] == "cityscapes" else 0
+    boundary = {"boundary_from": "image" if sanet else "crop", "boundary_frame": frame}
+    return {**fields, "boundary": facts["loss"] == "boundary_aware", **boundary}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mxnetseg import build, checkpoint, cli, config, data
+from mxnetseg import build, checkpoint, cli, config, data, losses
+from mxnetseg.boundary import edge_map
 from mxnetseg.errors import UsageError
 from mxnetseg.training import trainer
 
@@ -83,3 +84,45 @@ def test_an_image_that_vanishes_ends_the_run_in_a_sentence(tmp_path, monkeypatch
     assert "images/train/3.png does not exist; restore it" in capsys.readouterr().err
     assert checkpoint.read(tmp_path / "run/last.params").meta["progress"]["step"] == 2
     assert not multiprocessing.active_children()
+
+
+def test_a_sum_of_losses_trains_and_is_kept_in_the_settings(tmp_path):
+    loss = {
+        "loss__name": [["cross_entropy", 1.0], ["lovasz", 0.5]],
+        "loss__options": {"cross_entropy": {"label_smoothing": 0.1}},
+        "loss__per": "device",
+    }
+    run(tmp_path, contexts=("cpu", "cpu"), train__epochs=1, **loss)
+    kept = config.build(file=tmp_path / "config.yaml").loss
+    assert [tuple(part) for part in kept.name] == [("cross_entropy", 1.0), ("lovasz", 0.5)]
+    assert (kept.options, kept.per) == (loss["loss__options"], "device")
+    for name in (7, [["dice"]], [["dice", "1"]], [["dice", 1, 2]], ["dice"]):
+        with pytest.raises(UsageError, match=r"loss.name .* \[name, weight\]"):
+            config.build({"loss.name": name})
+    with pytest.raises(UsageError, match="Did you mean dice"):
+        run(tmp_path / "wrong", loss__name=[["dica", 1.0]])
+
+
+@pytest.mark.parametrize("source", ["crop", "image"])
+def test_boundary_outputs_learn_from_the_transforms_maps(tmp_path, monkeypatch, source):
+    """The loss makes none: on a GPU it would have to fetch the labels back in each step."""
+    seen = []
+
+    def wanted(label):
+        raise AssertionError("the loss makes a boundary map")
+
+    def split(label, with_edges):
+        seen.append(label.asnumpy())
+        return original(label, with_edges)
+
+    original = losses.base._split
+    monkeypatch.setattr(losses.base, "_edges", wanted)
+    monkeypatch.setattr(losses.base, "_split", split)
+    run(
+        tmp_path, model__name="pidnet_s", model__backbone=None, loss__name="boundary_aware",
+        train__epochs=1, train__stop_after=1, data__options={"size": [64, 96], "scenes": 4},
+        augment__options={"boundary_from": source},
+    )  # fmt: skip
+    assert len(seen) == 1 and seen[0].shape == (4, 2, 64, 64)
+    own = np.stack([edge_map(mask, frame=0) for mask in seen[0][:, 0]])
+    assert (seen[0][:, 1] == own).all() == (source == "crop") and seen[0][:, 1].any()

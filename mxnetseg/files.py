@@ -2,10 +2,13 @@
 
 import contextlib
 import io
+import itertools
 import os
 import shutil
+import struct
 import threading
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -81,6 +84,41 @@ def palette_png(classes, palette, void_color=(0, 0, 0)):
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=4)
     return buffer.getvalue()
+
+
+def write_png(path, strips, height, width, palette=None):
+    """Write a PNG strip by strip, so that it is nowhere in memory as a whole.
+
+    Args:
+        strips: uint8 (rows, width) or (rows, width, 3) RGB, from top to bottom.
+        palette: uint8 (n, 3), the colours of the values of strips (rows, width).
+    """
+    strips = iter(strips)
+    first = next(strips)
+    depth = 1 if first.ndim == 2 else 3
+    kind = 2 if depth == 3 else 0 if palette is None else 3  # as PNG counts them
+    packer = zlib.compressobj(1)
+    with replacing(path) as aside, open(str(aside), "wb") as file:
+
+        def chunk(name, content):
+            sum32 = zlib.crc32(content, zlib.crc32(name))
+            file.write(struct.pack(">I", len(content)) + name + content + struct.pack(">I", sum32))
+
+        file.write(b"\x89PNG\r\n\x1a\n")
+        chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
+        if palette is not None:
+            chunk(b"PLTE", np.asarray(palette, np.uint8).tobytes())
+        for strip in itertools.chain([first], strips):
+            rows = np.empty((len(strip), 1 + depth * width), np.uint8)
+            rows[:, 0] = 1  # what follows are differences from the pixel to the left
+            flat = np.ascontiguousarray(strip).reshape(len(strip), -1)
+            rows[:, 1 : 1 + depth] = flat[:, :depth]
+            np.subtract(flat[:, depth:], flat[:, :-depth], out=rows[:, 1 + depth :])
+            packed = packer.compress(rows.tobytes())
+            if packed:
+                chunk(b"IDAT", packed)
+        chunk(b"IDAT", packer.flush())
+        chunk(b"IEND", b"")
 
 
 class Archive:

@@ -14,8 +14,8 @@ from .. import files, progress
 from ..data.content import ENDINGS, DataError
 from ..data.images import as_image, as_picture, read_image
 from ..errors import MXNetSegError, UsageError
+from . import large, output
 from .evaluator import in_turn, output_name
-from .merge import segment
 from .pictures import overlay
 from .protocol import Protocol
 
@@ -56,7 +56,11 @@ class Predictor:
 
     def classify(self, pixels, context=0):
         """The class map of what :func:`~mxnetseg.data.read_image` returned."""
-        return segment(self.backend, pixels, self.protocol, context=context)
+        return self.scored(pixels, context, False)[0]
+
+    def scored(self, pixels, context=0, confidence=True):
+        """The class map, and uint8 (H, W): 255 times the largest soft-max; or None."""
+        return large.classify(self.backend, pixels, self.protocol, context, confidence)
 
     def picture(self, image, classes, alpha=0.5):
         """The classes' colours over the image, with a legend: uint8 RGB."""
@@ -130,14 +134,15 @@ def find_images(arguments):
     return sources
 
 
-def predict_files(predictor, images, out, alpha=0.5):
+def predict_files(predictor, images, out, look=None, scores=False):
     """Write labels/, color/ and overlay/ for images; what cannot be read is left out.
 
     Args:
         predictor: Predictor.
         images: list of Source (:func:`find_images`) or paths.
         out: folder.
-        alpha: opacity of the colours in overlay/.
+        look: Look of the overlay.
+        scores: whether to write scores/, grey pictures of the largest soft-max.
 
     Returns:
         A sentence for every image that failed, in order.
@@ -160,7 +165,7 @@ def predict_files(predictor, images, out, alpha=0.5):
         if isinstance(image, MXNetSegError):
             return image
         try:
-            return predictor.classify(image, context)
+            return predictor.scored(image, context, scores)
         except MXNetSegError as error:
             return MXNetSegError(f"{source.path}: {error}")
         except mx.MXNetError as error:
@@ -170,17 +175,12 @@ def predict_files(predictor, images, out, alpha=0.5):
     failures, taken = [], set()
     bar = progress.bar(total=len(sources), unit="image")
     with bar, closing(in_turn(read, work, sources, predictor.backend.devices)) as results:
-        for (source, image), classes in results:
+        for (source, image), found in results:
             bar.update()
-            if isinstance(classes, MXNetSegError):
-                failures.append(str(classes))
+            if isinstance(found, MXNetSegError):
+                failures.append(str(found))
                 continue
             name = output_name(PurePosixPath(source.name), taken)
-            files.write(out / "labels" / name, files.png(classes))
-            files.write(
-                out / "color" / name, files.palette_png(classes, about.palette, about.void_color)
-            )
-            pixels = as_picture(image)
-            picture = overlay(pixels, classes, about.palette, about.classes, alpha)
-            files.write(out / "overlay" / name, files.png(picture))
+            classes, confidence = found
+            output.write(out, name, image, classes, about, look, confidence)
     return failures

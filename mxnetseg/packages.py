@@ -35,6 +35,12 @@ def wandb():
     return _load("wandb", "wandb")
 
 
+def figure():
+    """``matplotlib.figure.Figure``, which draws without a screen."""
+    _load("matplotlib", "matplotlib")
+    return _load("matplotlib.figure", "matplotlib").Figure
+
+
 def _load(name, packages):
     try:
         return importlib.import_module(name)

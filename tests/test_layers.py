@@ -20,6 +20,7 @@ LAYERS = (
         "doctor",
         "inspection",
         "report",
+        "runs",
         "speed",
     ),
     ("convert", "inference"),

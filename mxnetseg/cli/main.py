@@ -19,6 +19,7 @@ VERBS = (
     "eval",
     "predict",
     "report",
+    "runs",
     "convert",
     "export",
     "check",

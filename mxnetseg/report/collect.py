@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from .. import checkpoint as checkpoints
-from .. import data, metrics, plain_yaml, runtime
+from .. import data, metrics, plain_yaml, runs, runtime
 from ..description import Description
 from ..errors import MXNetSegError, UsageError
 from ..inference import evaluator
@@ -115,7 +115,7 @@ def _run(folder, name, ask):
             "best.params). Give --out of `mxnetseg train` or `mxnetseg eval`."
         )
     if best is None:
-        return Run(name, folder, _experiment(folder), _log(folder))
+        return Run(name, folder, _experiment(folder), runs.records(folder / "log.jsonl"))
     inside = _evaluation_of(folder, best)
     if inside is None:
         inside = folder / "eval"
@@ -173,9 +173,12 @@ def _evaluated(folder, name, named):
         run.checkpoint = checkpoints.read(path)
         run.description = run.checkpoint.description
         run.experiment = run.checkpoint.experiment
-        run.log = _log(path.parent)
+        run.log = runs.records(path.parent / "log.jsonl")
     if (named / "log.jsonl").exists():
-        run.log, run.experiment = _log(named), _experiment(named) or run.experiment
+        run.log, run.experiment = (
+            runs.records(named / "log.jsonl"),
+            _experiment(named) or run.experiment,
+        )
     return run
 
 
@@ -206,22 +209,6 @@ def _json(path):
     if not isinstance(found, dict):
         raise MXNetSegError(f"{path} is no result of an evaluation.")
     return found
-
-
-def _log(folder):
-    """The records of log.jsonl; what a running training has written half is left out."""
-    path = folder / "log.jsonl"
-    if not path.exists():
-        return []
-    records = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and "step" in record:
-            records.append(record)
-    return records
 
 
 def _experiment(folder):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..metrics.confusion import divide
+from ..runs import smooth
 from . import figures
 
 NUMBERS = (
@@ -227,18 +228,6 @@ def curves(runs):
             ("Norm of the gradients", figures.lines(series, "step", "norm of the gradients", low=0))
         )
     return found
-
-
-def smooth(values):
-    """The mean over a twelfth of all values around each."""
-    values, half = np.asarray(values, float), max(1, len(values) // 24)
-    sums = np.concatenate([[0], np.cumsum(values)])
-    at = np.arange(len(values))
-    low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
-    return ((sums[high] - sums[low]) / (high - low)).tolist()
-
-
-# --- classes ------------------------------------------------------------------------------------
 
 
 def share(run):

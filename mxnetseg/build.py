@@ -117,7 +117,7 @@ def loader(experiment, train_set, boundary=False):
         transform(experiment, train_set.info, boundary),
         seed=experiment.train.seed,
         shuffle=True,
-        last="discard",
+        last="keep" if experiment.train.keep_last else "discard",
         workers=section.workers,
         mode=section.worker_mode,
         sampler=sampler,
@@ -146,12 +146,18 @@ def _start_from_what_fits(net, saved):
 
 def check(net, experiment, devices):
     """Refuse settings that do not go together, before anything is computed."""
-    net.check_size(*config.pair(experiment.train.crop_size))
-    batch = experiment.train.batch_size
+    run = experiment.train
+    net.check_size(*config.pair(run.crop_size))
+    if run.keep_last and (devices > 1 or run.accumulate > 1):
+        raise UsageError(
+            "train.keep_last needs one device and train.accumulate=1: the last batch of an epoch "
+            "may be too small to be shared out."
+        )
+    batch = run.batch_size
     if batch < devices:
         raise UsageError(f"train.batch_size {batch} is less than the {devices} devices.")
     seen = batch if synchronised(net) else batch // devices
-    if seen < net.min_batch and not experiment.train.freeze_bn:
+    if seen < net.min_batch and not run.freeze_bn:
         raise UsageError(
             f"Network '{experiment.model.name}' has batch norms over one value per image: it needs "
             f"{net.min_batch} images or more per device to train, not {seen}. Raise "

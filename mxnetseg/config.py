@@ -96,6 +96,10 @@ class Train(Section):
         description="batches that make one step: that of one batch so many times as large. "
         "Batch norm, and the choice of hard pixels, see a batch alone",
     )
+    keep_last: bool = Field(
+        False,
+        description="an epoch's last batch is trained on though it is smaller; on one device alone",
+    )
     crop_size: Optional[Size] = Field(
         None, description="a side or (height, width) in pixels; None: the data set's own"
     )

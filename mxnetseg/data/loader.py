@@ -152,6 +152,11 @@ class Loader:
                 "batch size."
             )
 
+    @property
+    def full_batches(self):
+        """Batches of the full size per epoch; 1 where the only one is incomplete."""
+        return max(1, len(self.dataset) // self.batch_size)
+
     def __len__(self):
         """Batches per epoch."""
         full, rest = divmod(len(self.dataset), self.batch_size)

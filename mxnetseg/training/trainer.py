@@ -65,6 +65,7 @@ def _train(experiment, contexts, out, resume):
     experiment = build.with_class_weights(experiment, train_set)
     loader = build.loader(experiment, train_set, "boundary" in net.output_names)
     total_steps = run.epochs * len(loader)
+    full = loader.full_batches  # those that the rate's schedule counts
 
     # --- weights, loss, optimiser --------------------------------------------------------------
     if resume:
@@ -140,7 +141,8 @@ def _train(experiment, contexts, out, resume):
                 f"epoch {epoch + 1}/{run.epochs}", total=len(loader), initial=begin, unit="step"
             )
             for batch in log.waiting_for(loader.epoch(epoch, begin)):
-                rate = learning_rate(optim, step, total_steps, len(loader))
+                passed = epoch * full + step - epoch * len(loader)
+                rate = learning_rate(optim, passed, run.epochs * full, full)
                 # dropout becomes a function of (seed, step), so that a resumed run repeats it
                 mx.random.seed((run.seed * 1_000_003 + step) % 2**31)
                 pixels, masks = (np.array_split(x, run.accumulate * devices) for x in batch[:2])

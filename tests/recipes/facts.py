@@ -25,6 +25,7 @@ KEYS = {
     "epochs": "train.epochs",
     "stop_after": "train.stop_after",
     "batch": "train.batch_size",
+    "keep_last": "train.keep_last",
     "seed": "train.seed",
     "freeze": "train.freeze",
     "validate_every": "train.validate_every",

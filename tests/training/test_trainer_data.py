@@ -1,5 +1,6 @@
 """What the trainer does with its data: class weights by rule, sampling, kept samples, sizes."""
 
+import json
 import multiprocessing
 
 import numpy as np
@@ -126,3 +127,22 @@ def test_boundary_outputs_learn_from_the_transforms_maps(tmp_path, monkeypatch, 
     assert len(seen) == 1 and seen[0].shape == (4, 2, 64, 64)
     own = np.stack([edge_map(mask, frame=0) for mask in seen[0][:, 0]])
     assert (seen[0][:, 1] == own).all() == (source == "crop") and seen[0][:, 1].any()
+
+
+def test_the_last_batch_may_be_smaller(tmp_path, monkeypatch):
+    """SANet: its schedule counts the full batches alone; the last one is of 2 instead of 4."""
+    settings = {"data__options": {"size": [64, 96], "scenes": 10}, "train__keep_last": True}
+    run(tmp_path / "whole", **settings)
+    lines = [json.loads(line) for line in (tmp_path / "whole/log.jsonl").read_text().splitlines()]
+    rates = [line["lr"] for line in lines if "lr" in line]
+    passed = [2 * epoch + batch for epoch in (0, 1) for batch in (0, 1, 2)]
+    assert rates == pytest.approx([0.01 * (1 - t / 4) ** 0.9 for t in passed], rel=1e-6)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3)  # the small one
+        with pytest.raises(trainer.Interrupted):
+            run(tmp_path / "parts", **settings)
+    run(tmp_path / "parts", resume=checkpoint.read(tmp_path / "parts/last.params"))
+    assert difference(tmp_path / "whole/last.params", tmp_path / "parts/last.params") == 0
+    for wrong in ({"contexts": ("cpu", "cpu")}, {"train__accumulate": 2}):
+        with pytest.raises(UsageError, match="keep_last needs one device"):
+            run(tmp_path / "wrong", **settings, **wrong)

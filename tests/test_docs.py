@@ -1,6 +1,7 @@
 """README and docs show what is there: their commands, files and examples are real."""
 
 import importlib.util
+import inspect
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ from mxnetseg import cli, config, convert, models
 from mxnetseg.cli import arguments
 from mxnetseg.cli.main import VERBS, build_parser
 from mxnetseg.errors import UsageError
+from mxnetseg.models import base
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -94,6 +96,18 @@ def test_every_file_of_ours_that_is_named_exists(page):
     missing = [n for n in named if not any(ROOT.glob(n.rstrip("/")))]
     missing += [n for n in linked if n and not (page.parent / n).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_option_of_a_network_is_described(name):
+    network = base.find(name)
+    text = network.__doc__.split("Args:")[-1]
+    if "see :class:" in text:
+        text = base.find("mlmsnet").__doc__.split("Args:")[-1]
+    options = set(inspect.signature(network).parameters)
+    assert [
+        o for o in options - {"num_classes", "backbone", "aux"} if not re.search(rf"\b{o}\b", text)
+    ] == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,12 @@ class SegmentationModel(TwoGraphBlock):
     """Images (N, 3, H, W), float32, normalised -> tuple of logits (N, num_classes, H, W).
 
     The main output comes first. A subclass implements :meth:`logits` and sets, where the defaults
-    do not fit:
+    do not fit. Its constructor's further arguments are options of the command line.
+
+    Args:
+        num_classes: channels of the logits.
+        backbone: what makes c1 ... c4; None in networks with a trunk of their own.
+        aux: (of subclasses) with the auxiliary and boundary heads.
 
     Attributes:
         output_names: ("main",) or ("main", "aux", ...). A "boundary" output has one channel.
@@ -74,10 +79,14 @@ class SegmentationModel(TwoGraphBlock):
 
     def with_aux(self, main, *maps):
         """What :meth:`logits` returns: ``main`` and, where wanted, each auxiliary head's output."""
-        if self.aux_head is None or self.main_only:
+        heads = [self.aux_head] if len(maps) == 1 or self.aux_head is None else self.aux_head
+        return self.with_heads(main, *zip(heads, maps))
+
+    def with_heads(self, main, *heads):
+        """The same of pairs (head, the map that it reads); a head that is None is not there."""
+        if self.main_only:
             return (main,)
-        heads = [self.aux_head] if len(maps) == 1 else self.aux_head
-        return (main, *(head(x) for head, x in zip(heads, maps)))
+        return (main, *(head(x) for head, x in heads if head is not None))
 
     def hybrid_forward(self, F, x):
         outputs = self.logits(F, x)

@@ -14,6 +14,7 @@ from ..nn import (
     SeparableConv,
     concat,
     global_pool,
+    numbered,
     pool_by,
     resize_like,
 )
@@ -57,8 +58,8 @@ class CANetHead(nn.HybridBlock):
     def __init__(self, low_channels, in_channels, num_classes, attention):
         super().__init__()
         self.gp = GlobalFlow(in_channels, WIDTH)
-        for i, scale in enumerate(SCALES):
-            setattr(self, f"cp{i + 1}", ContextFlow(in_channels, scale))
+        flows = (ContextFlow(in_channels, scale) for scale in SCALES)
+        self._flows = numbered(self, "cp", flows)
         self.selection = FeatureSelection(WIDTH, 256) if attention else None
         self.proj = None if attention else ConvUnit(WIDTH, 256, 3)
         self.drop = nn.Dropout(0.1)
@@ -68,8 +69,8 @@ class CANetHead(nn.HybridBlock):
 
     def hybrid_forward(self, F, c1, c4):
         flow = total = self.gp(c4)
-        for i in range(len(SCALES)):
-            flow = getattr(self, f"cp{i + 1}")(c4, flow)
+        for context in self._flows:
+            flow = context(c4, flow)
             total = total + flow
         x = self.proj(total) if self.selection is None else self.selection(total)
         x = resize_like(F, self.drop(x), c1)

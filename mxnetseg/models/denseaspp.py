@@ -7,7 +7,7 @@ of the concatenation, a projection and a 3 x 3 head behind it, an auxiliary head
 
 from mxnet.gluon import nn
 
-from ..nn import ConvUnit, FCNHead, concat
+from ..nn import ConvUnit, FCNHead, concat, numbered
 from .base import SegmentationModel, register
 
 WIDTH = 256
@@ -22,19 +22,24 @@ class DensePyramid(nn.HybridBlock):
         transition, growth = in_channels // 2, in_channels // 8
         self._channels = [in_channels] + len(RATES) * [growth]
         self.dilate1 = ConvUnit(in_channels, growth, 3, dilation=RATES[0])
-        channels = in_channels + growth
-        for i, rate in enumerate(RATES[1:], start=1):
-            setattr(self, f"trans{i}", ConvUnit(channels, transition))
-            setattr(self, f"dilate{i + 1}", ConvUnit(transition, growth, 3, dilation=rate))
-            channels += growth
-        self.projection = ConvUnit(channels, WIDTH)
+        self._transitions = numbered(
+            self,
+            "trans",
+            (ConvUnit(in_channels + i * growth, transition) for i in range(1, len(RATES))),
+        )
+        self._dilated = numbered(
+            self,
+            "dilate",
+            (ConvUnit(transition, growth, 3, dilation=rate) for rate in RATES[1:]),
+            first=2,
+        )
+        self.projection = ConvUnit(sum(self._channels), WIDTH)
         self.drop = nn.Dropout(0.5)
 
     def hybrid_forward(self, F, x):
         maps = [x, self.dilate1(x)]
-        for i in range(1, len(RATES)):
-            x = getattr(self, f"trans{i}")(concat(F, maps, self._channels[: i + 1]))
-            maps.append(getattr(self, f"dilate{i + 1}")(x))
+        for transition, dilated in zip(self._transitions, self._dilated):
+            maps.append(dilated(transition(concat(F, maps, self._channels[: len(maps)]))))
         return self.drop(self.projection(concat(F, maps, self._channels)))
 
 

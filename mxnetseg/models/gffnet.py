@@ -7,7 +7,7 @@ the already fused maps of those before it (paper: all at once).
 
 from mxnet.gluon import nn
 
-from ..nn import ConvUnit, FCNHead, PyramidPooling, resize_like, sequential
+from ..nn import ConvUnit, FCNHead, PyramidPooling, numbered, resize_like, sequential
 from .base import SegmentationModel, register
 
 WIDTH = 256
@@ -39,14 +39,12 @@ class GFFNetHead(nn.HybridBlock):
         super().__init__()
         self._strides = strides
         self.ppm = sequential(PyramidPooling(channels[3]), ConvUnit(2 * channels[3], WIDTH))
-        for k, c in enumerate(channels, start=1):
-            setattr(self, f"gate_{k}", ConvUnit(c, WIDTH, bias=True, norm=False, act="sigmoid"))
-            setattr(self, f"conv1x1_{k}", ConvUnit(c, WIDTH))
-            setattr(self, f"fusion_{k}", sequential(*(ConvUnit(WIDTH, WIDTH, 3) for _ in range(2))))
+        gates = (ConvUnit(c, WIDTH, bias=True, norm=False, act="sigmoid") for c in channels)
+        fusions = (sequential(*(ConvUnit(WIDTH, WIDTH, 3) for _ in range(2))) for _ in channels)
+        self._gates = numbered(self, "gate_", gates)
+        self._reductions = numbered(self, "conv1x1_", (ConvUnit(c, WIDTH) for c in channels))
+        self._fusions = numbered(self, "fusion_", fusions)
         self.dfp = DensePyramid(num_classes)
-
-    def _each(self, layer, maps):
-        return [getattr(self, f"{layer}_{k}")(x) for k, x in enumerate(maps, start=1)]
 
     def _resize(self, F, maps, source, target):
         """Map ``source`` at the size of map ``target``: stages of equal stride are equal."""
@@ -55,8 +53,8 @@ class GFFNetHead(nn.HybridBlock):
         return resize_like(F, maps[source], maps[target])
 
     def hybrid_forward(self, F, *stages):
-        gates = self._each("gate", stages)
-        maps = self._each("conv1x1", stages)
+        gates = [gate(x) for gate, x in zip(self._gates, stages)]
+        maps = [reduce(x) for reduce, x in zip(self._reductions, stages)]
         gated = [g * x for g, x in zip(gates, maps)]
         for k in range(4):  # in this order: map k sees the new maps before it
             others = [self._resize(F, gated, j, k) for j in range(4) if j != k]
@@ -64,7 +62,7 @@ class GFFNetHead(nn.HybridBlock):
             maps[k] = maps[k] + gated[k] + received
             gated[k] = gates[k] * maps[k]
         context = self.ppm(stages[3])
-        maps = self._each("fusion", maps)
+        maps = [fusion(x) for fusion, x in zip(self._fusions, maps)]
         maps.append(context)
         fine = [maps[0]]
         for k, level in enumerate((1, 2, 3, 3), start=1):

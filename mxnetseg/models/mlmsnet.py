@@ -16,6 +16,7 @@ from ..nn import (
     conv2d,
     global_pool,
     norm_layer,
+    numbered,
     resize_like,
     resize_to_stride,
     sequential,
@@ -133,11 +134,11 @@ class _MLMS(SegmentationModel):
             raise UsageError(f"zoom_factor must be 1, 2, 4 or 8, not {zoom_factor}.")
         self._zoom_factor = zoom_factor
 
-    def zoom(self, F, y, x):
-        """Logits ``y`` at the resolution that ``zoom_factor`` asks for; ``x`` the images."""
+    def zoom(self, F, outputs, x):
+        """The ``outputs`` at the resolution that ``zoom_factor`` asks for; ``x`` the images."""
         if self._zoom_factor in (1, 8):
-            return y
-        return resize_to_stride(F, y, x, 8 // self._zoom_factor)
+            return outputs
+        return tuple(resize_to_stride(F, y, x, 8 // self._zoom_factor) for y in outputs)
 
     def levels(self, F, maps):
         """Maps at the size of the first; with the backbones that end at stride 8 they have it."""
@@ -152,6 +153,10 @@ class MLMSBaseline(_MLMS):
     """The encoder, a 3 x 3 unit, a 1 x 1 to the classes; auxiliary head on L3.
 
     The dilated baseline has the ``backbone_options`` atrous3 and atrous4.
+
+    Args:
+        zoom_factor: 1, 2, 4 or 8: the network's own logits are at stride 8 / zoom_factor.
+        dropout: of whole channels, in the heads.
     """
 
     aux_weights = (0.4,)
@@ -166,10 +171,7 @@ class MLMSBaseline(_MLMS):
 
     def logits(self, F, x):
         _, _, c3, c4 = self.backbone(x)
-        main = self.zoom(F, self.cls(c4), x)
-        if self.aux is None or self.main_only:
-            return (main,)
-        return main, self.zoom(F, self.aux(c3), x)
+        return self.zoom(F, self.with_heads(self.cls(c4), (self.aux, c3)), x)
 
 
 class _MLMSNet(_MLMS):
@@ -184,15 +186,14 @@ class _MLMSNet(_MLMS):
             raise UsageError("MLMSNet without msf is variant S: it is msf that widens the maps.")
         levels = backbone.channels[1:]
         self.fused_channels = self.factor * sum(levels)
-        self._msf = msf
-        for k, channels in enumerate(levels if msf else ()):
-            setattr(self, f"msf{k}", MultiScaleFusion(channels, self.factor * channels, light))
+        fusions = (MultiScaleFusion(c, self.factor * c, light) for c in levels if msf)
+        self._msf = numbered(self, "msf", fusions, first=0)
         self.mlf = MultiLevelFusion(self.fused_channels, light) if mlf else None
 
     def fused(self, F, maps):
         """L2, L3, L4 -> one map of ``fused_channels`` channels."""
         if self._msf:
-            maps = [getattr(self, f"msf{k}")(y) for k, y in enumerate(maps)]
+            maps = [fusion(y) for fusion, y in zip(self._msf, maps)]
         channels = [self.factor * c for c in self.backbone.channels[1:]]
         y = concat(F, self.levels(F, maps), channels)
         return y if self.mlf is None else self.mlf(y)
@@ -205,6 +206,8 @@ class MLMSNet(_MLMSNet):
     Args:
         variant: "S", or "L" with twice the channels behind the multi-scale fusion.
         msf, mlf: whether there are the multi-scale and the multi-level fusion.
+        zoom_factor: 1, 2, 4 or 8: the network's own logits are at stride 8 / zoom_factor.
+        dropout: of whole channels, in the heads.
     """
 
     aux_weights = (0.0,)  # as in the published configurations: the head only decays
@@ -230,15 +233,16 @@ class MLMSNet(_MLMSNet):
 
     def logits(self, F, x):
         _, c2, c3, c4 = self.backbone(x)
-        main = self.zoom(F, self.cls(self.fused(F, (c2, c3, c4))), x)
-        if self.aux is None or self.main_only:
-            return (main,)
-        return main, self.zoom(F, self.aux(c3), x)
+        main = self.cls(self.fused(F, (c2, c3, c4)))
+        return self.zoom(F, self.with_heads(main, (self.aux, c3)), x)
 
 
 @register("mlmsnet_v2")
 class MLMSNetV2(_MLMSNet):
-    """Second version: separable convolutions, squeezed gates, a bare 1 x 1 head, no auxiliary."""
+    """Second version: separable convolutions, squeezed gates, a bare 1 x 1 head, no auxiliary.
+
+    Args: see :class:`MLMSNet`.
+    """
 
     def __init__(
         self, num_classes, backbone, variant="S", msf=True, mlf=True, zoom_factor=8, dropout=0.1
@@ -251,4 +255,4 @@ class MLMSNetV2(_MLMSNet):
 
     def logits(self, F, x):
         _, c2, c3, c4 = self.backbone(x)
-        return (self.zoom(F, self.cls(self.fused(F, (c2, c3, c4))), x),)
+        return self.zoom(F, (self.cls(self.fused(F, (c2, c3, c4))),), x)

@@ -15,6 +15,7 @@ from ..nn import (
     PreActHead,
     basic_stage,
     conv2d,
+    conv_unit,
     norm_layer,
     pre_activated,
     relu,
@@ -33,11 +34,6 @@ VARIANTS = {
 }
 
 
-def _unit(in_channels, channels, kernel=1):
-    """Convolution and norm as a sequence, as the original names them."""
-    return sequential(conv2d(in_channels, channels, kernel, bias=False), norm_layer(channels))
-
-
 def _enlarge(F, x, like):
     return resize_like(F, x, like, align_corners=False)
 
@@ -47,8 +43,8 @@ class PixelAttention(nn.HybridBlock):
 
     def __init__(self, channels, width):
         super().__init__()
-        self.f_x = _unit(channels, width)
-        self.f_y = _unit(channels, width)
+        self.f_x = conv_unit(channels, width, act=None)
+        self.f_y = conv_unit(channels, width, act=None)
 
     def hybrid_forward(self, F, p, y):
         agreement = self.f_x(p) * _enlarge(F, self.f_y(y), p)
@@ -62,8 +58,8 @@ class LightBag(nn.HybridBlock):
 
     def __init__(self, channels):
         super().__init__()
-        self.conv_p = _unit(channels, channels)
-        self.conv_i = _unit(channels, channels)
+        self.conv_p = conv_unit(channels, channels, act=None)
+        self.conv_i = conv_unit(channels, channels, act=None)
 
     def hybrid_forward(self, F, p, i, d):
         edge = F.sigmoid(d)
@@ -127,8 +123,8 @@ class PIDNet(SegmentationModel):
         self.layer4 = basic_stage(4 * c, 8 * c, n, stride=2)
         self.layer5 = sequential(Bottleneck(8 * c, 8 * c, stride=2), Bottleneck(16 * c, 8 * c))
 
-        self.compression3 = _unit(4 * c, 2 * c)
-        self.compression4 = _unit(8 * c, 2 * c)
+        self.compression3 = conv_unit(4 * c, 2 * c, act=None)
+        self.compression4 = conv_unit(8 * c, 2 * c, act=None)
         self.pag3 = PixelAttention(2 * c, c)
         self.pag4 = PixelAttention(2 * c, c)
         self.layer3_ = basic_stage(2 * c, 2 * c, m)
@@ -140,8 +136,8 @@ class PIDNet(SegmentationModel):
         self.layer4_d = (
             sequential(Bottleneck(c, c)) if light else BasicBlock(2 * c, 2 * c, relu=False)
         )
-        self.diff3 = _unit(4 * c, width, 3)
-        self.diff4 = _unit(8 * c, 2 * c, 3)
+        self.diff3 = conv_unit(4 * c, width, 3, act=None)
+        self.diff4 = conv_unit(8 * c, 2 * c, 3, act=None)
         self.layer5_d = sequential(Bottleneck(2 * c, 2 * c))
 
         self.spp = (PAPPM if light else DAPPM)(16 * c, ppm_planes, 4 * c)
@@ -171,9 +167,7 @@ class PIDNet(SegmentationModel):
         p = self.layer5_(p)
         i = _enlarge(F, self.spp(self.layer5(i)), p)
         main = self.final_layer(self.dfm(p, i, self.layer5_d(d4)))
-        if self.seghead_d is None or self.main_only:
-            return (main,)
-        return main, self.seghead_p(p3), self.seghead_d(d4)
+        return self.with_heads(main, (self.seghead_p, p3), (self.seghead_d, d4))
 
 
 def _two(depths):

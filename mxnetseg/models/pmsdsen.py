@@ -4,6 +4,10 @@ Liu et al., Efficient Parallel Multi-Scale Detail and Semantic Encoding Network 
 Semantic Segmentation, ACM Multimedia 2023; as in liux520/PMSDSEN. 0.92 M parameters, encoder and
 decoder at 1/2, 1/4 and 1/8. The original's channel shuffle behind each unit has as many groups as
 channels, which changes nothing; it is left out.
+
+Attributes that are abbreviations are the original's, because checkpoints carry them: LDI, the
+branch of local detail; MSLRI, that of multi-scale long range; LRMS, its cascade of dilated
+convolutions; DWFF4, DWFF5, the weighted fusions before layers 4 and 5; MSSE_, the pyramid.
 """
 
 from mxnet.gluon import nn
@@ -15,6 +19,7 @@ from ..nn import (
     average_pool,
     concat_equal,
     conv2d,
+    conv_unit,
     global_pool,
     norm_layer,
     pooling_cascade,
@@ -26,16 +31,6 @@ from .base import SegmentationModel, register
 
 WIDTH = 32
 DEPTHS = (1, 2, 6, 2, 1)  # units of layers 1 to 5
-
-
-def _unit(in_channels, channels, act, kernel=1, bias=False, before=None, **options):
-    """Convolution, norm, activation as a sequence, behind ``before``."""
-    return sequential(
-        before,
-        conv2d(in_channels, channels, kernel, bias=bias, **options),
-        norm_layer(channels),
-        activation(act, channels),
-    )
 
 
 class NormAct(nn.HybridBlock):
@@ -55,8 +50,8 @@ class DetailHalf(nn.HybridBlock):
     def __init__(self, channels, act):
         super().__init__()
         half = channels // 2
-        self.compress = _unit(channels, half, act)
-        self.process = _unit(half, half, act, 3, groups=half)
+        self.compress = conv_unit(channels, half, act=act)
+        self.process = conv_unit(half, half, 3, act=act, groups=half)
 
     def hybrid_forward(self, F, x):
         a = self.compress(x)
@@ -69,11 +64,12 @@ class DilationCascade(nn.HybridBlock):
     def __init__(self, channels):
         super().__init__()
         quarter = channels // 4
-        self.head = _unit(channels, channels, "gelu", bias=True)
-        for j in range(1, 5):
-            unit = _unit(quarter, quarter, "gelu", 3, bias=True, dilation=j, groups=quarter)
-            setattr(self, f"x{j}", unit)
-        self.tail = _unit(channels, channels, None, bias=True)
+        self.head = conv_unit(channels, channels, act="gelu", bias=True)
+        self.x1, self.x2, self.x3, self.x4 = (
+            conv_unit(quarter, quarter, 3, dilation=d, groups=quarter, bias=True, act="gelu")
+            for d in range(1, 5)
+        )
+        self.tail = conv_unit(channels, channels, act=None, bias=True)
         self.act = activation("gelu")
 
     def hybrid_forward(self, F, x):
@@ -90,7 +86,7 @@ class RangeHalf(nn.HybridBlock):
     def __init__(self, channels, act):
         super().__init__()
         half = channels // 2
-        self.conv = _unit(channels, half, act, bias=True)
+        self.conv = conv_unit(channels, half, act=act, bias=True)
         self.LRMS = DilationCascade(half)
 
     def hybrid_forward(self, F, x):
@@ -120,7 +116,7 @@ class Unit(nn.HybridBlock):
         self.MSLRI = Branch(RangeHalf, channels, act)
         self.Attn = EfficientChannelAttention(channels)
         self.bn_act = NormAct(channels, act)
-        self.conv1x1 = _unit(channels, channels, None, bias=True)
+        self.conv1x1 = conv_unit(channels, channels, act=None, bias=True)
         self.Attn_output = EfficientChannelAttention(channels)
         self.entry_bn_act = NormAct(channels, act)
         self.act = activation(act, channels)
@@ -136,7 +132,7 @@ class _Strided(nn.HybridBlock):
 
     def __init__(self, in_channels, channels, act):
         super().__init__()
-        self.cbr = _unit(in_channels, channels, act, 3, stride=2)
+        self.cbr = conv_unit(in_channels, channels, 3, act=act, stride=2)
 
     def hybrid_forward(self, F, x):
         return self.cbr(x)
@@ -196,11 +192,12 @@ class Pyramid(nn.HybridBlock):
 
     def __init__(self, channels, width, act):
         super().__init__()
-        self.x0 = _unit(channels, width, act)
+        self.x0 = conv_unit(channels, width, act=act)
         pools = [*(average_pool(k, s) for k, s in POOLS), GlobalPool()]
-        for j, pool in enumerate(pools, start=1):
-            setattr(self, f"x{j}", _unit(channels, width, act, before=pool))
-            setattr(self, f"p{j}", _unit(width, width, act, 3))
+        self.x1, self.x2, self.x3, self.x4 = (
+            conv_unit(channels, width, act=act, before=pool) for pool in pools
+        )
+        self.p1, self.p2, self.p3, self.p4 = (conv_unit(width, width, 3, act=act) for _ in pools)
         self.tail = self._gated(5 * width, channels, act)
         self.identity = self._gated(channels, channels, act)
 
@@ -251,8 +248,10 @@ class PMSDSEN(SegmentationModel):
             conv2d(3, c // 2, 3, 2), norm_layer(c // 2), activation(act, c // 2),
             conv2d(c // 2, c, 3), norm_layer(c),
         )  # fmt: skip
-        for i, (depth, channels) in enumerate(zip(DEPTHS, (c, 2 * c, 4 * c, 2 * c, c)), start=1):
-            setattr(self, f"layer{i}", sequential(*(Unit(channels, act) for _ in range(depth))))
+        self.layer1, self.layer2, self.layer3, self.layer4, self.layer5 = (
+            sequential(*(Unit(channels, act) for _ in range(depth)))
+            for depth, channels in zip(DEPTHS, (c, 2 * c, 4 * c, 2 * c, c))
+        )
         self.down2 = DownBlock(c, act)
         self.down3 = DownBlock(2 * c, act)
         self.up4 = UpBlock(4 * c, act)
@@ -272,6 +271,4 @@ class PMSDSEN(SegmentationModel):
         l4 = self.layer4(self.DWFF4(self.up4(l3), l2))
         l5 = self.layer5(self.DWFF5(self.up5(l4), l1))
         main = self.seg_head_x2(l5)
-        if self.main_only:
-            return (main,)
-        return main, self.seg_head_x4(l4), self.seg_head_x8(l3)
+        return self.with_heads(main, (self.seg_head_x4, l4), (self.seg_head_x8, l3))

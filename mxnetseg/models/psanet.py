@@ -7,7 +7,7 @@ hszhao/semseg, whose C++ operator is expressed here by standard ones.
 from mxnet.gluon import nn
 
 from ..errors import UsageError
-from ..nn import conv2d, map_of_positions, norm_layer, resize_like, resize_to_stride, sequential
+from ..nn import conv2d, conv_unit, map_of_positions, resize_like, resize_to_stride, sequential
 from ..registry import unknown
 from .base import register
 from .pspnet_semseg import SemsegModel
@@ -22,16 +22,8 @@ def full_mask(crop_size, shrink_factor=2, compact=False, stride=8):
     return tuple(sides) if compact else tuple(2 * side - 1 for side in sides)
 
 
-def _unit(in_channels, channels):
-    return sequential(
-        conv2d(in_channels, channels, bias=False), norm_layer(channels), nn.Activation("relu")
-    )
-
-
 def _attention(cells):
-    out = _unit(WIDTH, WIDTH)
-    out.add(conv2d(WIDTH, cells, bias=False))
-    return out
+    return sequential(*conv_unit(WIDTH, WIDTH), conv2d(WIDTH, cells, bias=False))
 
 
 def spread(F, attention, like, mask_size, distribute=False):
@@ -100,31 +92,33 @@ class PointwiseAttention(nn.HybridBlock):
     ):
         super().__init__()
         self._branches = MODES[mode]
+        cells = mask_size[0] * mask_size[1]
         self._compact = compact
         self._shrink = shrink_factor
         self._mask_size = mask_size
         self._factor = normalization_factor
         self._softmax = softmax
         # The only branch has the plain names, whichever it is.
-        for suffix in ("", "_p")[: len(self._branches)]:
-            setattr(self, f"reduce{suffix}", _unit(in_channels, WIDTH))
-            setattr(self, f"attention{suffix}", _attention(mask_size[0] * mask_size[1]))
-        self.proj = _unit(WIDTH * len(self._branches), in_channels)
+        self.reduce, self.attention = conv_unit(in_channels, WIDTH), _attention(cells)
+        self._layers = [(self.reduce, self.attention)]
+        if len(self._branches) == 2:
+            self.reduce_p, self.attention_p = conv_unit(in_channels, WIDTH), _attention(cells)
+            self._layers.append((self.reduce_p, self.attention_p))
+        self.proj = conv_unit(WIDTH * len(self._branches), in_channels)
 
     def hybrid_forward(self, F, x):
-        suffixes = ("", "_p")
-        heard = [self._listen(F, x, b, s) for b, s in zip(self._branches, suffixes)]
+        heard = [self._listen(F, x, b, *layers) for b, layers in zip(self._branches, self._layers)]
         y = self.proj(heard[0] if len(heard) == 1 else F.concat(*heard, dim=1))
         if self._shrink != 1:
             y = resize_like(F, y, x)
         return F.concat(x, y, dim=1)
 
-    def _listen(self, F, x, branch, suffix):
+    def _listen(self, F, x, branch, reduce, attention):
         """One branch: x (N, C, H, W) -> (N, 512, h, w)."""
-        values = getattr(self, f"reduce{suffix}")(x)
+        values = reduce(x)
         if self._shrink != 1:
             values = resize_to_stride(F, values, values, self._shrink)
-        attention = getattr(self, f"attention{suffix}")(values)
+        attention = attention(values)
         distribute = branch == "distribute"
         if not self._compact:
             attention = spread(F, attention, values, self._mask_size, distribute)
@@ -154,6 +148,7 @@ class PSANet(SemsegModel):
         normalization_factor: what the sums are divided by; None: the number of the mask's cells.
         psa_softmax: whether the weights of all sources of a target sum to 1.
         use_psa: False leaves the attention out.
+        zoom_factor: 1, 2, 4 or 8: the network's own logits are at stride 8 / zoom_factor.
         dropout: of whole channels, in both heads.
     """
 

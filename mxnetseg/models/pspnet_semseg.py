@@ -50,12 +50,10 @@ class SemsegModel(SegmentationModel):
 
     def logits(self, F, x):
         _, _, c3, c4 = self.backbone(x)
-        outputs = [self.cls(self.context(F, c4))]
-        if self.aux is not None and not self.main_only:
-            outputs.append(self.aux(c3))
+        outputs = self.with_heads(self.cls(self.context(F, c4)), (self.aux, c3))
         if not self.upsample_outputs and self.zoom_factor != 8:
-            outputs = [resize_to_stride(F, y, x, 8 // self.zoom_factor) for y in outputs]
-        return tuple(outputs)
+            outputs = tuple(resize_to_stride(F, y, x, 8 // self.zoom_factor) for y in outputs)
+        return outputs
 
 
 @register("pspnet_semseg")
@@ -65,6 +63,7 @@ class PSPNet(SemsegModel):
     Args:
         bins: sizes of the pyramid's grids; their number divides the channels of c4.
         use_ppm: False leaves out the pyramid.
+        zoom_factor: 1, 2, 4 or 8: the network's own logits are at stride 8 / zoom_factor.
         dropout: of whole channels, in both heads.
     """
 

@@ -14,6 +14,7 @@ from ..nn import (
     PreActHead,
     basic_stage,
     conv2d,
+    conv_unit,
     norm_layer,
     relu,
     resize_like,
@@ -31,24 +32,13 @@ VARIANTS = {
 }
 
 
-def _unit(in_channels, channels, stride=1, dilation=1, act=True):
-    """3 x 3 convolution, norm and ReLU as a sequence, as the original names them."""
-    return (
-        conv2d(in_channels, channels, 3, stride, dilation, dilation, bias=False),
-        norm_layer(channels),
-        nn.Activation("relu") if act else None,
-    )
-
-
 class DilatedPath(nn.HybridBlock):
     """3 x 3 units of growing dilation; a biased 1 x 1 before them where the channels change."""
 
     def __init__(self, in_channels, channels, dilations):
         super().__init__()
         self.hconv = conv2d(in_channels, channels) if in_channels != channels else None
-        self.conv = sequential(
-            *(sequential(*_unit(channels, channels, dilation=d)) for d in dilations)
-        )
+        self.conv = sequential(*(conv_unit(channels, channels, 3, dilation=d) for d in dilations))
 
     def hybrid_forward(self, F, x):
         return self.conv(x if self.hconv is None else self.hconv(x))
@@ -105,7 +95,7 @@ class SANet(SegmentationModel):
         n0, n1, n2, n3 = _four(layers or depths)
         c = planes
         self._half = 2 * c
-        self.stom = sequential(
+        self.stom = sequential(  # the stem, as published checkpoints spell it
             conv2d(3, c, 3, 2, 1), norm_layer(c), nn.Activation("relu"),
             conv2d(c, c, 3, 2, 1), norm_layer(c), nn.Activation("relu"),
         )  # fmt: skip
@@ -118,9 +108,11 @@ class SANet(SegmentationModel):
         self.spp = APPPM(16 * c, spp_planes, 4 * c)
         self.dp1 = DilatedPath(2 * c, 4 * c, first_path)
         self.dp2 = DilatedPath(4 * c, 4 * c, second_path)
-        self.down4 = sequential(*_unit(4 * c, 4 * c, 2, act=False))
-        self.down5 = sequential(*_unit(4 * c, 4 * c, 2), *_unit(4 * c, 8 * c, 2, act=False))
-        self.compression = sequential(conv2d(8 * c, 4 * c, bias=False), norm_layer(4 * c))
+        self.down4 = conv_unit(4 * c, 4 * c, 3, 2, act=None)
+        self.down5 = sequential(
+            *conv_unit(4 * c, 4 * c, 3, 2), *conv_unit(4 * c, 8 * c, 3, 2, act=None)
+        )
+        self.compression = conv_unit(8 * c, 4 * c, act=None)
         self.decoder = Decoder(4 * c, 2 * c)
         self.final_layer = PreActHead(2 * c, head_planes, num_classes)
         self.seghead_extra = self.seghead_d = None
@@ -143,9 +135,7 @@ class SANet(SegmentationModel):
         e3 = e2 + resize_like(F, self.compression(x5), e2, align_corners=False)
         y = self.spp(relu(F, self.layer6(x5)))
         main = self.final_layer(self.decoder(e1 + e2, e3, y))
-        if self.seghead_d is None or self.main_only:
-            return (main,)
-        return main, self.seghead_extra(x4), self.seghead_d(e3)
+        return self.with_heads(main, (self.seghead_extra, x4), (self.seghead_d, e3))
 
 
 def _four(layers):

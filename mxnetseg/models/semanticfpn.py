@@ -7,7 +7,7 @@ behind the 3 x 3, bilinear enlargement.
 
 from mxnet.gluon import nn
 
-from ..nn import ConvUnit, LateralFusion, conv2d, upscale
+from ..nn import ConvUnit, LateralFusion, conv2d, numbered, upscale
 from .base import SegmentationModel, register
 
 PYRAMID_WIDTH = 256
@@ -36,13 +36,12 @@ class UpscalePath(nn.HybridBlock):
 
     def __init__(self, steps):
         super().__init__()
-        self._steps = steps
-        for i in range(steps):
-            setattr(self, str(i), ConvUnit(WIDTH if i else PYRAMID_WIDTH, WIDTH, 3))
+        widths = [PYRAMID_WIDTH] + [WIDTH] * (steps - 1)
+        self._units = numbered(self, "", (ConvUnit(c, WIDTH, 3) for c in widths), first=0)
 
     def hybrid_forward(self, F, x):
-        for i in range(self._steps):
-            x = upscale(F, getattr(self, str(i))(x), 2)
+        for unit in self._units:
+            x = upscale(F, unit(x), 2)
         return x
 
 

@@ -9,7 +9,7 @@ The decoders get the tapped maps deepest first, and so are the auxiliary outputs
 
 from mxnet.gluon import nn
 
-from ..nn import ConvUnit, FCNHead, conv2d, resize_like, sequential, upscale
+from ..nn import ConvUnit, FCNHead, conv2d, numbered, resize_like, sequential, upscale
 from ..registry import unknown
 from .base import SegmentationModel, register
 
@@ -72,22 +72,30 @@ class MultiLevelAggregation(_Decoder):
     def __init__(self, channels, num_classes, aux, same_size=True):
         super().__init__(channels, num_classes, aux)
         self._same_size = same_size
-        for level, c in zip((5, 4, 3, 2), channels):
-            setattr(self, f"conv1x1_p{level}", ConvUnit(c, WIDTH))
-            setattr(self, f"conv3x3_p{level}", ConvUnit(WIDTH, WIDTH, 3))
-            stream = ConvUnit(WIDTH, WIDTH // 2, 3), ConvUnit(WIDTH // 2, WIDTH // 2, 3)
-            setattr(self, f"head{level}", sequential(*stream))
+        streams = (
+            sequential(ConvUnit(WIDTH, WIDTH // 2, 3), ConvUnit(WIDTH // 2, WIDTH // 2, 3))
+            for _ in channels
+        )
+        # numbered from the finest map on, used from the deepest
+        reductions = (ConvUnit(c, WIDTH) for c in channels[::-1])
+        smoothings = (ConvUnit(WIDTH, WIDTH, 3) for _ in channels)
+        self._levels = list(
+            zip(
+                numbered(self, "conv1x1_p", reductions, first=2),
+                numbered(self, "conv3x3_p", smoothings, first=2),
+                numbered(self, "head", streams, first=2),
+            )
+        )[::-1]
         self.head = conv2d(4 * (WIDTH // 2), num_classes)
 
     def hybrid_forward(self, F, *maps):
         finest, total, streams = maps[-1], None, []
-        for level, x in zip((5, 4, 3, 2), maps):
-            x = getattr(self, f"conv1x1_p{level}")(x)
+        for (reduce, smooth, stream), x in zip(self._levels, maps):
+            x = reduce(x)
             if not self._same_size:
                 x = resize_like(F, x, finest)
             total = x if total is None else total + x
-            x = getattr(self, f"conv3x3_p{level}")(total)
-            streams.append(getattr(self, f"head{level}")(x))
+            streams.append(stream(smooth(total)))
         return self.head(F.concat(*streams, dim=1))
 
 

@@ -4,7 +4,16 @@ from .activation import Activation, PReLU, relu
 from .attention import SelfAttention, map_of_positions
 from .batch_norm import BatchNorm, unbiased_variance
 from .concat import concat, concat_equal
-from .conv import ConvUnit, SeparableConv, activation, conv2d, pre_activated, sequential
+from .conv import (
+    ConvUnit,
+    SeparableConv,
+    activation,
+    conv2d,
+    conv_unit,
+    numbered,
+    pre_activated,
+    sequential,
+)
 from .dappm import APPPM, DAPPM, PAPPM, average_pool, pooling_cascade
 from .devices import forward, synchronised
 from .enhancement import GlobalConv, SemanticEnhancement
@@ -52,11 +61,13 @@ __all__ = [
     "concat",
     "concat_equal",
     "conv2d",
+    "conv_unit",
     "forward",
     "global_pool",
     "interpolation_matrix",
     "map_of_positions",
     "norm_layer",
+    "numbered",
     "pool_by",
     "pooling_cascade",
     "pre_activated",

@@ -38,6 +38,17 @@ def sequential(*blocks):
     return out
 
 
+def numbered(block, name, layers, first=1):
+    """Make ``layers`` the attributes ``name1``, ``name2`` ... of ``block``; returns them as a list.
+
+    For names that published parameters have; what may have any name is a :func:`sequential`.
+    """
+    layers = list(layers)
+    for number, layer in enumerate(layers, start=first):
+        setattr(block, f"{name}{number}", layer)
+    return layers
+
+
 def pre_activated(in_channels, channels, kernel=1, groups=1, before=None):
     """Batch norm -> ReLU -> convolution without bias, of the same size; behind ``before``."""
     return sequential(
@@ -53,6 +64,30 @@ def activation(name, channels=1):
     if name is None or name == "none":
         return None
     return PReLU(channels) if name == "prelu" else Activation(name)
+
+
+def conv_unit(
+    in_channels,
+    channels,
+    kernel=1,
+    stride=1,
+    dilation=1,
+    groups=1,
+    bias=False,
+    act="relu",
+    before=None,
+):
+    """Convolution -> norm -> activation as a sequence, behind ``before``: children are numbers.
+
+    Networks whose published parameters are ``x.0.weight``, ``x.1.gamma`` have this one, those with
+    ``x.conv.weight``, ``x.bn.gamma`` have :class:`ConvUnit`.
+    """
+    return sequential(
+        before,
+        conv2d(in_channels, channels, kernel, stride, None, dilation, groups, bias),
+        norm_layer(channels),
+        activation(act, channels),
+    )
 
 
 class ConvUnit(nn.HybridBlock):

@@ -8,7 +8,7 @@ from mxnet.gluon import nn
 
 from .activation import relu
 from .concat import concat_equal
-from .conv import conv2d, pre_activated
+from .conv import conv2d, numbered, pre_activated
 from .pyramid import GlobalPool
 from .resize import resize_like
 
@@ -45,15 +45,11 @@ class _PooledMaps(nn.HybridBlock):
 
     def __init__(self, in_channels, width, channels):
         super().__init__()
-        self.scale0 = pre_activated(in_channels, width)
-        pools = [*(average_pool(k, s) for k, s in POOLS), GlobalPool()]
-        for i, pool in enumerate(pools):
-            setattr(self, f"scale{i + 1}", pre_activated(in_channels, width, before=pool))
+        pools = [None, *(average_pool(k, s) for k, s in POOLS), GlobalPool()]
+        scales = (pre_activated(in_channels, width, before=pool) for pool in pools)
+        self._scales = numbered(self, "scale", scales, first=0)
         self.compression = pre_activated(5 * width, channels)
         self.shortcut = pre_activated(in_channels, channels)
-
-    def _scales(self):
-        return [getattr(self, f"scale{i}") for i in range(5)]
 
 
 class DAPPM(_PooledMaps):
@@ -61,12 +57,11 @@ class DAPPM(_PooledMaps):
 
     def __init__(self, in_channels, width, channels):
         super().__init__(in_channels, width, channels)
-        for i in range(1, 5):
-            setattr(self, f"process{i}", pre_activated(width, width, 3))
+        units = (pre_activated(width, width, 3) for _ in range(4))
+        self._processes = numbered(self, "process", units)
 
     def hybrid_forward(self, F, x):
-        processes = [getattr(self, f"process{i}") for i in range(1, 5)]
-        return pooling_cascade(F, x, self._scales(), processes, self.compression, self.shortcut)
+        return pooling_cascade(F, x, self._scales, self._processes, self.compression, self.shortcut)
 
 
 class PAPPM(_PooledMaps):
@@ -77,7 +72,7 @@ class PAPPM(_PooledMaps):
         self.scale_process = pre_activated(4 * width, 4 * width, 3, groups=4)
 
     def hybrid_forward(self, F, x):
-        first, *others = self._scales()
+        first, *others = self._scales
         fine = first(x)
         maps = concat_equal(F, *(enlarge(F, scale(x), x) + fine for scale in others))
         maps = F.concat(fine, self.scale_process(maps), dim=1)

@@ -3,7 +3,7 @@
 from mxnet.gluon import nn
 
 from .concat import concat
-from .conv import ConvUnit, conv2d, sequential
+from .conv import ConvUnit, conv2d, numbered, sequential
 
 
 class GlobalConv(nn.HybridBlock):
@@ -38,17 +38,17 @@ class SemanticEnhancement(nn.HybridBlock):
     def __init__(self, in_channels, channels=128, rates=(1, 2, 4, 8), full=False):
         super().__init__()
         self._channels = [in_channels] + [channels] * len(rates)
-        for i, rate in enumerate(rates):
-            branch = sequential(
+        branches = (
+            sequential(
                 ConvUnit(in_channels, channels),
                 GlobalConv(channels, channels, 3) if full else None,
                 ConvUnit(channels, channels, 3, dilation=rate),
             )
-            setattr(self, f"branch{i + 1}", branch)
+            for rate in rates
+        )
+        self._branches = numbered(self, "branch", branches)
         self.proj = ConvUnit(in_channels + len(rates) * channels, channels)
 
     def hybrid_forward(self, F, x):
-        maps = [x]
-        for i in range(1, len(self._channels)):
-            maps.append(getattr(self, f"branch{i}")(x))
+        maps = [x, *(branch(x) for branch in self._branches)]
         return self.proj(concat(F, maps, self._channels))

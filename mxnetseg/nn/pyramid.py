@@ -3,7 +3,7 @@
 from mxnet.gluon import nn
 
 from .concat import concat
-from .conv import ConvUnit
+from .conv import ConvUnit, numbered
 from .form import takes_operator
 from .resize import resize_like
 
@@ -83,14 +83,14 @@ class PyramidPooling(nn.HybridBlock):
         super().__init__()
         self._bins = bins
         self._channels = [in_channels] + [in_channels // len(bins)] * len(bins)
-        for i in range(len(bins)):
-            setattr(self, f"conv{i + 1}", ConvUnit(in_channels, in_channels // len(bins)))
+        units = (ConvUnit(in_channels, in_channels // len(bins)) for _ in bins)
+        self._units = numbered(self, "conv", units)
 
     def hybrid_forward(self, F, x):
         maps = [x]
-        for i, size in enumerate(self._bins):
+        for unit, size in zip(self._units, self._bins):
             pooled = F.contrib.AdaptiveAvgPooling2D(x, output_size=size)
-            maps.append(resize_like(F, getattr(self, f"conv{i + 1}")(pooled), x))
+            maps.append(resize_like(F, unit(pooled), x))
         return concat(F, maps, self._channels)
 
 

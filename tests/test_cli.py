@@ -56,6 +56,33 @@ def test_modes_and_multi_scale(trained, tmp_path, capsys):
         assert code == 0 and len(list((out / "color").rglob("*.png"))) == 8
 
 
+def test_predictions_shares_and_scores_without_the_network(trained, tmp_path, capsys):
+    base = ["eval", "--checkpoint", trained / "best.params"]
+    whole = tmp_path / "whole"
+    assert run(capsys, *base, "--predictions", "--out", whole)[0] == 0
+    for kind in ("color", "labels", "errors"):
+        assert len(list((whole / kind).rglob("*.png"))) == 8
+    result = json.loads((whole / "results.json").read_text())
+    errors = [cv2.imread(str(f), cv2.IMREAD_UNCHANGED) for f in (whole / "errors").rglob("*.png")]
+    assert errors[0].shape == (64, 96, 3)  # white, red, grey
+    wrong = sum((e == (40, 39, 214)).all(axis=2).sum() for e in errors)
+    right = sum((e == 255).all(axis=2).sum() for e in errors)
+    assert right / (right + wrong) == pytest.approx(result["pixel_accuracy"])
+
+    where = ["--data", "synthetic", "--set", "data.options={size: [64, 96], scenes: 8}"]
+    code, out, _ = run(capsys, "score", whole, *where, "--out", tmp_path / "score")
+    scored = json.loads((tmp_path / "score" / "results.json").read_text())
+    assert code == 0 and scored["counts"] == result["counts"]
+
+    parts = [tmp_path / f"part{k}" for k in range(3)]
+    for k, part in enumerate(parts):
+        assert run(capsys, *base, "--index", f"{k}:3", "--out", part)[0] == 0
+    assert run(capsys, "score", "--merge", *parts, "--out", tmp_path / "sum")[0] == 0
+    added = json.loads((tmp_path / "sum" / "results.json").read_text())
+    assert added["counts"] == result["counts"] and added["protocol"] == result["protocol"]
+    assert (tmp_path / "sum/per_image.csv").read_bytes() == (whole / "per_image.csv").read_bytes()
+
+
 def test_converted_checkpoints_are_scored_as_their_origin_does(trained, tmp_path, capsys):
     saved = checkpoint.read(trained / "best.params")
     meta = {k: v for k, v in saved.meta.items() if k != "protocol"}

@@ -161,6 +161,27 @@ def metrics(parser):
     )  # fmt: skip
 
 
+def index(parser):
+    parser.add_argument(
+        "--index",
+        metavar="START:STEP",
+        help="score images START, START + STEP ... only: several processes share the work, and "
+        "score --merge adds up",
+    )
+
+
+def part(args, dataset):
+    """The data set, or the share of it that --index names."""
+    if args.index is None:
+        return dataset
+    from ..data import Part
+
+    found = re.fullmatch(r"(\d+):(\d+)", args.index)
+    if not found or int(found.group(2)) < 1:
+        raise UsageError(f"--index takes START:STEP, such as 0:4, not '{args.index}'.")
+    return Part(dataset, int(found.group(1)), int(found.group(2)))
+
+
 def protocol(parser):
     """How images are scored: the keys of section ``eval``."""
     parser.add_argument("--ms", action="store_true", help="the data set's scales, and mirrored")

@@ -26,6 +26,12 @@ def arguments(parser):
         default="val",
         help="val: scores; testval, test: coloured predictions",
     )
+    parser.add_argument(
+        "--predictions",
+        action="store_true",
+        help="with --mode val: write colours, label maps and error maps too",
+    )
+    shared.index(parser)
     parser.add_argument("--submission", action="store_true", help="write what a server wants")
     parser.add_argument(
         "--class-map",
@@ -36,7 +42,7 @@ def arguments(parser):
 
 def run(args):
     from .. import metrics
-    from ..inference import evaluator
+    from ..inference import evaluator, results
 
     found = backends.find(args)
     saved = found.saved
@@ -49,16 +55,16 @@ def run(args):
     print(f"{args.mode} on {len(dataset)} images ({split}), {protocol}, {where} -> {out}")
     result = evaluator.run(
         backend, dataset, protocol, measured, out,
-        predictions=not scored, submission=args.submission, order=order,
+        predictions=args.predictions or not scored, submission=args.submission, order=order,
         described={
             "checkpoint": saved.path, "runtime": backend.runtime, "split": split,
-            "data": described, "order": order,
+            "data": described, "order": order, "index": args.index,
         },
     )  # fmt: skip
     if scored:
-        print(evaluator.table(result))
+        print(results.table(result))
         print(f"results: {out / 'results.json'}")
-    else:
+    if args.predictions or not scored:
         print(f"coloured predictions: {out / 'color'}")
     if args.submission:
         print(f"submission: {out / 'submission.zip'}")
@@ -80,7 +86,7 @@ def _data(args, saved):
     )
     given = shared.set_within(args, "data.options", "eval").get("data", {}).get("options", {})
     options = {**(section.get("options", {}) if same else {}), **given}
-    dataset = data.create(name, split, root, **options)
+    dataset = shared.part(args, data.create(name, split, root, **options))
     described = {"name": name, "root": root, "split": split, "options": options}
     return dataset, split, _order(args, saved, dataset.info), described
 

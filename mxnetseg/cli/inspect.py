@@ -128,8 +128,8 @@ def _pictures(args, show, view, saved=None):
     """
     from .. import files, progress
     from ..data.images import read_image
-    from ..inference.evaluator import output_name
     from ..inference.predictor import find_images
+    from ..inference.writers import output_name
     from ..inspection import views
 
     saved = saved or places.checkpoint(args)

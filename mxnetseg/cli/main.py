@@ -17,6 +17,7 @@ from .arguments import Parser
 VERBS = (
     "train",
     "eval",
+    "score",
     "predict",
     "report",
     "runs",

@@ -10,6 +10,7 @@ from .images import read_image
 from .labels import Info
 from .loader import Batch, Loader
 from .masks import read_mask
+from .part import Part
 from .sample import Sample
 from .sources import info, names
 
@@ -21,6 +22,7 @@ __all__ = [
     "FileDataset",
     "Info",
     "Loader",
+    "Part",
     "ReducedJpeg",
     "Sample",
     "browse",

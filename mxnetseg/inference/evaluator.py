@@ -5,15 +5,10 @@ is one image at work and one that is read ahead; what is written is written at o
 """
 
 import contextlib
-import csv
-import io
-import json
-import math
-import re
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,11 +16,8 @@ import numpy as np
 from .. import files, progress
 from ..errors import MXNetSegError, UsageError
 from ..metrics import Accuracy
-from . import presets
+from . import results, writers
 from .merge import classify
-from .protocol import Protocol
-
-_NUMBERS = re.compile(r"(?<=\[)\n[-+.\deE,\s]+(?=\])")  # strings of JSON hold no line breaks
 
 
 def evaluate(backend, dataset, protocol, out=None, described=None):
@@ -47,7 +39,8 @@ def run(
         metrics: what is counted, see :func:`mxnetseg.metrics.create`; without any, masks are not
             needed. With any, results.json and per_image.csv are written at the end.
         out: folder for what is written; needed for all but the scores.
-        predictions: write color/<name>.png and labels/<name>.png.
+        predictions: write color/<name>.png and labels/<name>.png; with metrics errors/<name>.png
+            too.
         submission: write submission.zip: label values of the data set's files, for its server.
         order: for each of the network's classes the data set's class, where they differ.
         described: further entries of the result: checkpoint, split ...
@@ -66,34 +59,33 @@ def run(
     if out is not None:
         out = Path(out)
         files.check_folder(out)
-    start, rows = time.time(), []
+    start, tally = time.time(), results.Tally(metrics)
     table = None if order is None else _lookup(order)
     with contextlib.ExitStack() as stack:
-        writers = []
+        writing = []
         if predictions:
-            writers.append(_Pictures(out, info))
+            kinds = ("color", "labels", "errors") if metrics else ("color", "labels")
+            writing.append(writers.Folders(out, info, kinds))
         if submission:
             archive = stack.enter_context(files.Archive(out / "submission.zip"))
-            writers.append(_Submission(archive, info))
-
-        scored = any(metric.needs_scores for metric in metrics)
+            writing.append(writers.Submission(archive, info))
 
         def work(sample, context):
             size = sample.mask.shape if metrics and sample.mask is not None else None
             classes, scores = classify(
-                backend, sample.image, protocol, size, context, confidence=scored
+                backend, sample.image, protocol, size, context, confidence=tally.needs_scores
             )
             return classes if table is None else cv2.LUT(classes, table), scores
 
         bar = stack.enter_context(progress.bar(total=len(dataset), unit="image"))
-        results = in_turn(dataset.__getitem__, work, range(len(dataset)), backend.devices)
-        for sample, (classes, scores) in stack.enter_context(contextlib.closing(results)):
+        maps = in_turn(dataset.__getitem__, work, range(len(dataset)), backend.devices)
+        for sample, (classes, scores) in stack.enter_context(contextlib.closing(maps)):
             if metrics:
-                rows.append(_row(metrics, sample, classes, scores))
-            for write in writers:
-                write(sample.name, classes)
+                tally.add(sample, classes, scores)
+            for write in writing:
+                write(sample.name, classes, sample.mask if metrics else None)
             bar.update()
-    result = {
+    described = {
         "protocol": protocol.as_dict(),
         "protocol_rules": protocol.rules(),
         "dataset": info.name,
@@ -103,15 +95,11 @@ def run(
         "seconds": round(time.time() - start, 3),
         **(described or {}),
     }
-    if metrics:
-        found = _results(metrics)
-        if protocol.preset:
-            mean, rule = presets.published_miou(protocol.preset, found)
-            found.update(miou_published_rule=mean, published_rule=rule)
-        result = {**found, **result, "counts": {m.name: m.counts() for m in metrics}}
-        if out is not None:
-            files.write(out / "per_image.csv", _csv(rows))
-            files.write(out / "results.json", _json(result))
+    if not metrics:
+        return described
+    result = tally.result(**described)
+    if out is not None:
+        results.write(out, result, tally.rows)
     return result
 
 
@@ -163,127 +151,3 @@ def in_turn(read, work, items, devices):
         finally:
             for future in pending:
                 future.cancel()
-
-
-def _row(metrics, sample, classes, scores):
-    """Count an image; its row of per_image.csv."""
-    if sample.mask is None:
-        raise MXNetSegError(f"{sample.name} has no mask, so it cannot be scored.")
-    height, width = sample.mask.shape
-    row = {"image": sample.name, "width": width, "height": height}
-    for metric in metrics:
-        more = (scores,) if metric.needs_scores else ()
-        row.update(metric.update(classes, sample.mask, sample, *more))
-    return row
-
-
-def _results(metrics):
-    """What all metrics found; their facts about a class stand together."""
-    found, classes = {}, {}
-    for metric in metrics:
-        result = metric.result()
-        for entry in result.pop("classes", ()):
-            classes.setdefault(entry["name"], {}).update(entry)
-        found.update(result)
-    return {**found, "classes": list(classes.values())}
-
-
-def _json(result):
-    """Indented, with lists of numbers in one line: a confusion matrix has thousands."""
-    text = json.dumps(result, indent=1)
-    return _NUMBERS.sub(lambda found: " ".join(found.group().split()), text) + "\n"
-
-
-def _csv(rows):
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: _cell(value) for key, value in row.items()})
-    return buffer.getvalue()
-
-
-def _cell(value):
-    if not isinstance(value, float):
-        return value
-    return "" if math.isnan(value) else f"{value:.6f}"
-
-
-_MORE = {
-    "boundary_miou": "boundary mIoU",
-    "boundary_f": "boundary F",
-    "expected_calibration_error": "expected calibration error",
-    "category_miou": "mIoU of categories",
-    "iiou": "iIoU of classes",
-    "category_iiou": "iIoU of categories",
-}
-
-
-def table(result):
-    """The scores of a result as text."""
-
-    def percent(value):
-        return "    -" if value is None else f"{100 * value:5.1f}"
-
-    width = max(5, *(len(c["name"]) for c in result["classes"]))
-    lines = [f"{'class':{width}s}    IoU  accuracy"]
-    lines += [
-        f"{c['name']:{width}s}  {percent(c['iou'])}     {percent(c['accuracy'])}"
-        for c in result["classes"]
-    ]
-    lines.append(
-        f"mIoU {result['miou']:.4f} over {result['miou_over']}, pixel accuracy "
-        f"{result['pixel_accuracy']:.4f}, mean accuracy {result['mean_accuracy']:.4f}"
-    )
-    lines += [f"{text} {result[key]:.4f}" for key, text in _MORE.items() if result.get(key)]
-    if "miou_interval" in result:
-        low, high = result["miou_interval"]
-        lines.append(f"mIoU is {low:.4f} ... {high:.4f} ({result['miou_interval_is']})")
-    lines.append(
-        f"{result['images']} images in {result['seconds']:.0f} s, {Protocol(**result['protocol'])}"
-    )
-    return "\n".join(lines)
-
-
-# --- what is written per image ------------------------------------------------------------------
-
-
-def output_name(name, taken):
-    """The name of an image's PNG: sub-folders and the whole stem are kept.
-
-    Args:
-        name: path of the image below its root, with ``/``.
-        taken: set of the names that exist already; grows. a.jpg and a.png become a.png and
-            a.png.png.
-    """
-    path = PurePosixPath(name)
-    found = str(path.with_suffix(".png"))
-    if found in taken:
-        found = f"{path}.png"
-    taken.add(found)
-    return found
-
-
-class _Pictures:
-    """Writes color/ and labels/."""
-
-    def __init__(self, out, info):
-        self.out, self.info, self.taken = out, info, set()
-
-    def __call__(self, name, classes):
-        name = output_name(name, self.taken)
-        void = getattr(self.info, "void_color", (0, 0, 0))
-        picture = files.palette_png(classes, self.info.palette, void)
-        files.write(self.out / "color" / name, picture)
-        files.write(self.out / "labels" / name, files.png(classes))
-
-
-class _Submission:
-    """Writes submission.zip: label values as the data set's own files have them, flat names."""
-
-    def __init__(self, archive, info):
-        self.archive, self.inverse = archive, info.inverse
-
-    def __call__(self, name, classes):
-        labels = files.png(cv2.LUT(classes, self.inverse))
-        self.archive.add(PurePosixPath(name).with_suffix(".png").name, labels)

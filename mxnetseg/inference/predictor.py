@@ -15,9 +15,10 @@ from ..data.content import ENDINGS, DataError
 from ..data.images import as_image, as_picture, read_image
 from ..errors import MXNetSegError, UsageError
 from . import large, output
-from .evaluator import in_turn, output_name
+from .evaluator import in_turn
 from .pictures import overlay
 from .protocol import Protocol
+from .writers import output_name
 
 
 class Predictor:

@@ -14,9 +14,9 @@ from .. import data
 from ..data.images import as_picture
 from ..description import IGNORE
 from ..errors import MXNetSegError
-from ..inference.evaluator import output_name
 from ..inference.merge import segment
 from ..inference.protocol import Protocol
+from ..inference.writers import output_name
 from ..metrics import ConfusionMatrix
 from ..palette import full_palette
 from . import collect

@@ -10,8 +10,8 @@ from PIL import Image
 
 from mxnetseg import config, metrics
 from mxnetseg.errors import MXNetSegError, UsageError
-from mxnetseg.inference import evaluator
 from mxnetseg.inference import protocol as protocol_module
+from mxnetseg.inference import results
 from mxnetseg.inference.evaluator import evaluate, run
 from mxnetseg.inference.protocol import Protocol
 from mxnetseg.metrics import Accuracy, ConfusionMatrix
@@ -61,7 +61,7 @@ def test_files_of_an_evaluation(tmp_path):
     matrix.update(direct(net, dataset[1]), dataset[1].mask)
     assert float(rows[1]["miou"]) == pytest.approx(matrix.miou, abs=2e-3)
     assert int(rows[1]["labelled_pixels"]) == 42 * 37
-    text = evaluator.table(result)
+    text = results.table(result)
     assert "class 4" in text and f"mIoU {result['miou']:.4f}" in text
 
 
@@ -81,7 +81,7 @@ def test_all_metrics_in_one_pass(tmp_path):
     assert pixels == sum((s.mask != 255).sum() for s in dataset.samples)
     found = sum(b["confidence"] * b["pixels"] for b in bins) / pixels
     assert found == pytest.approx(wanted, abs=1e-4)
-    text = evaluator.table(result)
+    text = results.table(result)
     for words in ("boundary mIoU", "boundary F", "expected calibration error", "mIoU is"):
         assert words in text
 

@@ -5,9 +5,8 @@ The convention (``mxnetseg complexity`` prints it too):
 * **Parameters**: trainable numbers that the computed outputs depend on; no running statistics.
 * **MACs**: multiply-adds of convolutions (transposed ones too), linear layers and products of two
   computed matrices (attention), without biases. Norms fold into convolutions; activations, pooling
-  and resizing are not counted. Our bilinear resizing is a product with a matrix that depends on
-  nothing but sizes: it is resizing. One MAC is two floating point operations. That is what fvcore
-  and thop report for these layers as "FLOPs".
+  and resizing are not counted. One MAC is two floating point operations. That is what fvcore and
+  thop report for these layers as "FLOPs".
 * **Activations**: numbers in the outputs of the layers that have MACs (Radosavovic et al.,
   Designing Network Design Spaces, 2020).
 * **Memory**: bytes of all outputs, what training keeps; the peak is what inference needs if every
@@ -22,13 +21,12 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from .columns import aligned
-from .layers import blocks, trace
+from .graph import from_sizes as read_from_sizes
+from .layers import trace
 
 FLOAT = 4  # bytes
 COUNTED = ("parameters", "macs", "activations", "memory")
 
-# what makes numbers of sizes alone
-FROM_SIZES = ("_contrib_arange_like", "ones_like", "zeros_like", "shape_array")
 # a new shape for the same memory
 VIEWS = ("Reshape", "reshape_like", "expand_dims", "Flatten", "Dropout", "BlockGrad", "identity")
 IN_PLACE = (
@@ -122,8 +120,8 @@ def measure(net, height, width, batch=1, outputs=1):
     """
     traced = trace(net, height, width, batch, outputs)
     graph = traced.graph
-    kinds = {path: type(block).__name__ for path, block in blocks(net).items()}
-    from_sizes = _from_sizes(graph)
+    kinds = {path: type(block).__name__ for path, block in traced.blocks.items()}
+    from_sizes = read_from_sizes(graph)
     trainable = {p.name for p in net.collect_params().values() if p.grad_req != "null"}
     rows: Dict[str, Dict[str, Any]] = {}
     weights = 0
@@ -198,8 +196,6 @@ def _thop(graph, from_sizes):
             total += 2 * out
         elif node.op in AVERAGES and node.attrs.get("pool_type", "avg") == "avg":
             total += out * (_window(node, before[0]) + 1)
-        elif node.op == "dot" and len(before[0]) == 4 and len(before[1]) == 1:  # nn.global_pool
-            total += _size(before[0]) + _size(before[0][:2])
     return total
 
 
@@ -213,16 +209,6 @@ def _window(node, shape):
 COUNTS = {"pmsdsen": _pmsdsen, "thop": _thop}
 """Other conventions, those of published tables: {name: (graph, numbers of nodes that depend on
 sizes alone) -> count}. ``thop`` is the library's (0.0.31) that MLMSNet's table was made with."""
-
-
-def _from_sizes(graph):
-    """The numbers of the nodes whose values depend on the sizes of maps only."""
-    found = set()
-    for node in graph.nodes:
-        sources = [output.node for output in node.inputs]
-        if node.op in FROM_SIZES or (sources and found.issuperset(sources)):
-            found.add(node.index)
-    return found
 
 
 def _peak(graph):

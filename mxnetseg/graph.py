@@ -125,3 +125,16 @@ def _value(text):
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+FROM_SIZES = ("_contrib_arange_like", "ones_like", "zeros_like", "shape_array")
+
+
+def from_sizes(graph):
+    """The numbers of the nodes whose values depend on the sizes of maps only."""
+    found = set()
+    for node in graph.nodes:
+        sources = [output.node for output in node.inputs]
+        if node.op in FROM_SIZES or (sources and found.issuperset(sources)):
+            found.add(node.index)
+    return found

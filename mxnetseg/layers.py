@@ -4,11 +4,12 @@ Gluon calls what a block computes after the block's prefix (``conv3_fwd``); user
 its path (``backbone.layer1.0.conv1``), as the parameters of a checkpoint are called.
 """
 
-from typing import NamedTuple, Tuple
+from typing import Any, Dict, NamedTuple, Tuple
 
 import mxnet as mx
 
 from . import graph
+from .nn.form import whole_operators
 
 
 class Traced(NamedTuple):
@@ -16,11 +17,13 @@ class Traced(NamedTuple):
 
     Attributes:
         graph: of the outputs at the network's own resolution.
+        blocks: see :func:`blocks`.
         owners: the path of the layer that computes a node, one for each; "" is the network itself.
             A parameter belongs to the layer that holds it, the images to none.
     """
 
     graph: graph.Graph
+    blocks: Dict[str, Any]
     owners: Tuple[str, ...]
 
 
@@ -40,6 +43,8 @@ def blocks(net):
 def trace(net, height, width, batch=1, outputs=1):
     """Trace a network for inference; its flags and hybridised graph are not touched.
 
+    Layers that are composed from several operators, as resizing, are one operator of the graph.
+
     Args:
         net: a SegmentationModel; its parameters need no values.
         height, width: of the images; what the network permits.
@@ -49,11 +54,12 @@ def trace(net, height, width, batch=1, outputs=1):
         UsageError: the network does not take such images.
     """
     net.check_size(height, width)
-    with net.name_scope():
+    with net.name_scope(), whole_operators():
         heads = list(net.logits(mx.sym, mx.sym.var("data")))[:outputs]
     shape = (batch, net.in_channels, height, width)
     traced = graph.read(mx.sym.Group(heads), data=shape)
-    prefixes = {block.prefix: path for path, block in blocks(net).items()}
+    inside = blocks(net)
+    prefixes = {block.prefix: path for path, block in inside.items()}
     held = {
         parameter.name: name.rpartition(".")[0]
         for name, parameter in net._collect_params_with_prefix().items()
@@ -61,7 +67,7 @@ def trace(net, height, width, batch=1, outputs=1):
     owners = (
         held.get(n.name, "") if n.op is None else _owner(n.name, prefixes) for n in traced.nodes
     )
-    return Traced(traced, tuple(owners))
+    return Traced(traced, inside, tuple(owners))
 
 
 def _owner(name, prefixes):

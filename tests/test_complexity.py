@@ -60,7 +60,7 @@ def test_every_layer_of_a_small_network_by_hand(small):
         "twice": ("Conv2D", (2, 8, 8, 12), 8 * 2 * 9 + 8, 2 * inner * 8 * 2 * 9, 2 * inner * 8),
         "up": ("Conv2DTranspose", (2, 4, 16, 24), 8 * 4 * 4 + 4, inner * 8 * 4 * 4, outer * 4),
         "linear": ("Dense", (2, 4), 20, 2 * 16, 8),
-        # attention: 4 x 4 products over all positions, twice; the last result is resized
+        # attention: 4 x 4 products over all positions, twice; resizing counts nothing
         "": ("Small", (2, 4, 8, 12), 0, 2 * outer * 16, 2 * 16 + outer * 4),
         "head": ("Conv2D", (2, 3, 8, 12), 15, inner * 3 * 4, inner * 3),
     }
@@ -75,9 +75,9 @@ def test_memory_by_hand(small):
     inner, outer = 4 * 8 * 12, 4 * 16 * 24  # bytes of a channel
     assert memory["conv"] == memory["bn"] == 8 * inner and memory["twice"] == 2 * 8 * inner
     assert memory["up"] == 4 * outer
-    # while the map is resized: it, moved for the product, the product with half of the rows, the
-    # matrix (8, 16) and y, whose width is still to be read
-    assert cost.peak == 4 * outer + 4 * outer + 2 * outer + 4 * 8 * 16 + 8 * inner
+    # while the second attention product is made: the map and the product, 4 x 4 factors, and y,
+    # whose size is still to be read
+    assert cost.peak == 2 * 4 * outer + 4 * 16 + 8 * inner
 
 
 def test_element_wise_layers_work_in_place_where_nobody_else_reads():

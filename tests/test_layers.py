@@ -26,8 +26,8 @@ LAYERS = (
     ("convert", "inference"),
     ("checkpoint", "losses", "metrics"),
     ("data", "models"),
-    ("backbones", "nn"),
-    ("config", "description", "files", "graph", "layers", "legend", "params", "resample"),
+    ("backbones", "layers", "nn"),
+    ("config", "description", "files", "graph", "legend", "params", "resample"),
     ("boundary", "columns", "packages", "palette", "plain_yaml", "progress", "runtime"),
     ("errors", "registry", "version"),
 )

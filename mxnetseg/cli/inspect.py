@@ -1,16 +1,20 @@
 """Look inside a trained network: its outputs, maps, heat maps, receptive field and errors."""
 
+import dataclasses
+import json
 import sys
 from pathlib import PurePosixPath
 
 from ..errors import MXNetSegError, UsageError
+from ..registry import unknown
 from . import arguments as shared
 from . import places
 
 HELP = "pictures of what a network sees, and where it looks"
 EXAMPLES = """examples:
   mxnetseg inspect outputs photo.jpg
-  mxnetseg inspect heatmap folder/ --class car --layer backbone.layer4"""
+  mxnetseg inspect heatmap folder/ --class car --layer backbone.layer4
+  mxnetseg inspect receptive-field folder/ --layer backbone.layer4"""
 
 
 def arguments(parser):
@@ -77,11 +81,30 @@ def _heatmap(parser):
     _layer(parser, default="main")
 
 
+def _receptive_field(parser):
+    parser.add_argument(
+        "images", nargs="*", metavar="IMAGE", help="for the effective field: a few images of a kind"
+    )
+    parser.add_argument("--network", metavar="NAME", help="a network without weights: table alone")
+    _of_a_network(parser)
+    parser.add_argument(
+        "--size", nargs="+", type=int, metavar="PIXELS",
+        help="for the table: a side, or height and width; default: 1024 2048",
+    )  # fmt: skip
+    _layer(parser)
+    parser.add_argument("--depth", type=int, metavar="N", help="one row for what lies deeper")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
 WHATS = {
     "segmentation": ("classes in colours, of the main or an auxiliary output", _segmentation),
     "boundary": ("the boundary output of SANet and PIDNet", _boundary),
     "outputs": ("all outputs of a network, and how sure it is", _of_images),
     "features": ("the maps of a layer", _features),
+    "receptive-field": (
+        "what a layer's values can see (a table), and what really counts (a picture)",
+        _receptive_field,
+    ),
     "heatmap": ("where the evidence for a class lies: Grad-CAM for segmentation", _heatmap),
 }
 
@@ -104,7 +127,7 @@ def _show_features(args):
 
 
 def _show_heatmap(args):
-    saved = places.checkpoint(args)
+    saved = _checkpoint(args)
     numbers = [_class(name, saved.description) for name in args.classes]
     failed = 0
     for number in numbers:
@@ -114,6 +137,52 @@ def _show_heatmap(args):
             args, show, lambda view, n=number: view("heatmap", args.layer, n), saved
         )
     return failed
+
+
+def _show_receptive_field(args):
+    from .. import checkpoint, models
+    from ..inspection import fields
+    from . import networks
+
+    if args.network and (args.images or args.checkpoint):
+        raise UsageError("--network has no weights to derive: it stands alone, without images.")
+    saved = None if args.network else _checkpoint(args)
+    if args.network:
+        net = models.create(args.network, 19, backbone=args.backbone, initialize=False)
+    else:
+        net = checkpoint.network(saved)
+    rows = fields.table(net, *networks.size(args, net))
+    shown = fields.grouped(rows, args.depth)
+    if args.layer:
+        shown = [fields.find(rows, args.layer)]
+        if shown == [None]:
+            raise unknown("layer", args.layer, [r.name for r in rows if r.name])
+        shown = [dataclasses.replace(shown[0], name=args.layer)]
+    if args.json:
+        print(json.dumps([dataclasses.asdict(row) for row in shown], indent=1))
+    else:
+        print(fields.as_text(shown))
+    if args.images:
+        _effective(args, saved)
+
+
+def _effective(args, saved):
+    from .. import files, progress
+    from ..data.images import read_image
+    from ..inference.predictor import find_images
+    from ..inspection import effective, fields
+
+    probe, about = _probe(args, saved)
+    layer = args.layer or "main"
+    found, first = effective.Effective(probe, layer), None
+    for source in progress.over("deriving")(find_images(args.images)):
+        pixels = read_image(source.path, about.channels, about.max_value)
+        first = pixels if first is None else first
+        found.update(pixels)
+    rows = fields.table(probe.net, *probe.net.valid_size(*first.shape[:2]))
+    path = places.out(args, "inspect") / f"receptive-field-{_plain(layer)}.png"
+    files.write(path, files.png(effective.picture(found, first, fields.find(rows, layer))))
+    print(path)
 
 
 # --- how ----------------------------------------------------------------------------------------
@@ -132,7 +201,7 @@ def _pictures(args, show, view, saved=None):
     from ..inference.writers import output_name
     from ..inspection import views
 
-    saved = saved or places.checkpoint(args)
+    saved = saved or _checkpoint(args)
     probe, about = _probe(args, saved)
     sources = find_images(args.images)
     out, taken, failed = places.out(args, "inspect"), set(), 0
@@ -170,8 +239,6 @@ def _probe(args, saved):
 
 def _class(name, about):
     """The number of a class that is called by name or number."""
-    from ..registry import unknown
-
     if name.isdigit() and int(name) < about.num_classes:
         return int(name)
     names = [c.lower() for c in about.classes]
@@ -183,3 +250,11 @@ def _class(name, about):
 def _plain(name):
     """A name that can be part of a file's."""
     return "".join(c if c.isalnum() or c in "._" else "-" for c in name)
+
+
+def _checkpoint(args):
+    from .. import checkpoint
+
+    saved = checkpoint.read(places.named(args))
+    places.check(args, saved)
+    return saved

@@ -67,26 +67,35 @@ class Probe:
         Raises:
             UsageError: no such layer, or it gives no map, or several.
         """
-        size = pixels.shape[:2]
         x, padded = self.load(pixels)
+        mode = autograd.record if gradients else None
+        return self.forward(x, padded, pixels.shape[:2], layer, mode, attach=gradients)
+
+    def forward(self, x, padded, size, layer=None, mode=None, attach=False):
+        """Run the network on an input that :meth:`load` made.
+
+        Args:
+            mode: ``autograd.record``, or None for no gradients.
+            attach: whether the layer gets a gradient; what lies before it then has none.
+        """
         name, _, number = (layer or "").partition(":")
         block = self._block(name) if layer and name not in self.net.output_names else None
         kept = []
 
         def keep(_, __, out):
             maps = list(_flat(out))
-            if gradients:
+            if attach:
                 for one in maps:
                     one.attach_grad()
             kept.extend(maps)
 
         handle = block.register_forward_hook(keep) if block is not None else None
         try:
-            with autograd.record(train_mode=False) if gradients else autograd.pause():
+            with mode(train_mode=False) if mode else autograd.pause():
                 found = self.net(x)
                 outputs = dict(zip(self.net.output_names, found))
                 if layer and block is None:
-                    if gradients:
+                    if attach:
                         outputs[name].attach_grad()
                     kept = [outputs[name]]
         finally:

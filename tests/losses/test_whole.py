@@ -112,8 +112,11 @@ def test_micro_batches_and_machines_make_the_step_of_the_whole_batch(
     np.testing.assert_allclose(np.concatenate([g for _, (g,) in found]), gradient, atol=1e-7)
 
 
-def test_a_step_in_parts_shares_the_boundary_maps_numbers(blocks):
+@pytest.mark.parametrize("given", [False, True], ids=["", "maps"])
+def test_a_step_in_parts_shares_the_boundary_maps_numbers(blocks, given):
     *outputs, y = blocks
+    if given:
+        y = np.stack([y, np.random.RandomState(4).rand(*y.shape) < 0.2], 1).astype(np.uint8)
     loss = make("cross_entropy", ("main", 1.0), ("aux", 0.4), ("boundary", 20.0))
     value, gradients = run(loss, outputs, y)
     pieces = [slice(0, 1), slice(1, 4)]

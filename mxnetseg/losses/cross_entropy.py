@@ -6,9 +6,12 @@ import mxnet as mx
 from mxnet import autograd
 
 from ..errors import UsageError
+from ..runtime import on_host
 from . import options
 from .base import Criterion, of_step, over_devices, registry, totals, weighted_mean
 from .pixels import Variant
+
+_ROUNDING = 1e-6  # a tenth of 50 pixels is 5
 
 
 @registry.register("cross_entropy")
@@ -86,20 +89,29 @@ class OHEM(Criterion):
 
     def _limits(self, terms, hardness):
         """On each device, the loss from which on a pixel counts as hard."""
-        least = self.min_kept
-        if self.min_share is not None:  # labels are there long before losses: no wait
-            valid = round(totals([t.valid for t in terms])[0].asscalar())
-            least = int(self.min_share * valid + 1e-6)
+        valid = None if self.min_share is None else totals([t.valid for t in terms])[0]
 
         def limit(*losses):
             flat = mx.nd.concat(*[v.reshape(-1) for v in losses], dim=0)
-            if least == 0:
-                return mx.nd.full((1, 1, 1), self.limit, ctx=flat.context)
-            if flat.size <= least:
-                return mx.nd.zeros((1, 1, 1), ctx=flat.context)
-            return mx.nd.minimum(largest(flat, least), self.limit).reshape((1, 1, 1))
+            if valid is None:
+                kth = _loss_of_rank(flat, self.min_kept)
+            elif on_host(flat.context):
+                kth = _loss_of_rank(flat, int(self.min_share * valid.asscalar() + _ROUNDING))
+            else:  # on a GPU the host must not wait for the number
+                rank = mx.nd.floor(self.min_share * valid.astype("float64") + _ROUNDING) - 1
+                ordered = mx.nd.sort(flat, is_ascend=False)
+                kth = mx.nd.take(ordered, mx.nd.maximum(rank, 0).astype("int32"))
+                kth = mx.nd.where(rank < 0, mx.nd.ones_like(kth) * math.inf, kth)
+            return mx.nd.minimum(kth, self.limit).reshape((1, 1, 1))
 
         return over_devices(limit, hardness)
+
+
+def _loss_of_rank(losses, k):
+    """The k-th largest loss (1,): infinite for 0, and 0 if there are not so many."""
+    if 0 < k < losses.size:
+        return largest(losses, k)
+    return mx.nd.full(1, 0 if k else math.inf, ctx=losses.context)
 
 
 def largest(values, k):

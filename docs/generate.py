@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code: docs/settings.md and docs/commands.md.
+"""Write the pages that follow from code and facts: docs/settings.md, commands.md and zoo.md.
 
 Run it from the repository's root after a change of the schema or of a command: ``make docs``.
 """
@@ -8,6 +8,8 @@ import json
 import sys
 import typing
 from pathlib import Path
+
+import yaml
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
@@ -26,6 +28,20 @@ This page is made from the schema, `mxnetseg/config.py`."""
 COMMANDS = """# Commands
 
 `mxnetseg <verb> --help` says the same. This page is made from the parsers in `mxnetseg/cli`."""
+
+
+ZOO = """# Published checkpoints
+
+Every score that the six code bases publish for a checkpoint or a run: where the file can be had,
+how it becomes one of ours, and the command that scores it. A converted checkpoint answers as the
+original does and is evaluated by its origin's own protocol ([evaluation](evaluation.md)).
+
+mIoU in percent as published, on the validation split unless it says `test`. On a whole split it is
+`miou` of `results.json`; `miou_published_rule` there is the mean as the original takes it. With
+`--ms` the command gives the second score. The recipe is the training run, as far as it is known.
+
+Nothing is downloaded by itself: FILE is by the links in the repository's README, where it has any.
+This page is made from `docs/zoo.yaml`."""
 
 
 def settings():
@@ -117,7 +133,47 @@ def _argument(action):
     return f"{names} {value}".strip()
 
 
-PAGES = {"settings.md": settings, "commands.md": commands}
+def zoo():
+    """The text of zoo.md: every published score, with the commands that reproduce it."""
+    facts = yaml.safe_load((DOCS / "zoo.yaml").read_text(encoding="utf-8"))
+    lines = [ZOO]
+    for name, origin in facts["origins"].items():
+        lines += ["", f"## {origin['title']}", ""]
+        link = f"[{origin['repository'].rpartition('com/')[2]}]({origin['repository']})"
+        lines += [f"{link}: {origin['files']}", f"Scores: {origin['score']}", ""]
+        lines += ["| recipe | mIoU | mIoU, `--ms` | convert | evaluate |", "|---|---|---|---|---|"]
+        own = [entry for entry in facts["checkpoints"] if entry["from"] == name]
+        scores = [score for entry in own for score in entry["miou"] if score is not None]
+        digits = 1 if all(round(score, 1) == score for score in scores) else 2  # as published
+        lines += [_checkpoint(entry, digits, facts["origins"]) for entry in own]
+    return "\n".join(lines) + "\n"
+
+
+def _checkpoint(entry, digits, origins):
+    """A row of zoo.md."""
+    recipe = entry["recipe"]
+    file, ours = entry.get("file", "FILE"), f"{recipe.replace('/', '_')}.params"
+    about = config.build(file=DOCS.parent / f"configs/{recipe}.yaml").data.name
+    say = f" --build '{json.dumps(entry['say'])}'" if "say" in entry else ""
+    split = " --split test" if entry["split"] == "test" else ""
+    scores = ["–" if score is None else f"{score:.{digits}f}" for score in entry["miou"]]
+    if split:
+        scores = [s if s == "–" else f"test {s}" for s in scores]
+    if "test" in entry:
+        scores[0] += f" (test {entry['test']})"
+    if "by" in entry:
+        scores[0] += f" (in {origins[entry['by']]['title']}'s README)"
+    evaluate = f"`mxnetseg eval --checkpoint {ours} --data-root DIR{split}`"
+    if split and about == "cityscapes":  # its truth is not public
+        evaluate = f"`mxnetseg eval --checkpoint {ours} --data-root DIR --mode test --submission`"
+    return (
+        f"| [{recipe}](../configs/{recipe}.yaml) | {scores[0]} | {scores[1]} "
+        f"| `mxnetseg convert --from {entry['from']} {file} -o {ours} --data {about}{say}` "
+        f"| {evaluate} |"
+    )
+
+
+PAGES = {"settings.md": settings, "commands.md": commands, "zoo.md": zoo}
 
 if __name__ == "__main__":
     for page, text in PAGES.items():

@@ -46,7 +46,7 @@ def run(args):
 
     found = backends.find(args)
     saved = found.saved
-    dataset, split, order, described = _data(args, saved)
+    dataset, split, order, described = data_of(args, saved)
     scored = args.mode == "val"
     measured = metrics.create(args.metrics, dataset) if scored else []
     protocol = shared.asked_protocol(args, saved, dataset.info, published=True)
@@ -71,7 +71,7 @@ def run(args):
     return 0
 
 
-def _data(args, saved):
+def data_of(args, saved):
     """(data set, split, for each class of the network that of the data set or None, the data)."""
     from .. import data
 

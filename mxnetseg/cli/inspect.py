@@ -96,10 +96,37 @@ def _receptive_field(parser):
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
+def _of_data(parser):
+    _of_a_network(parser)
+    shared.data(parser, split="the validation split")
+    shared.settings(parser, "data.options.KEY=VALUE")
+    parser.add_argument("--count", type=int, default=12, help="pictures in all; default: 12")
+
+
+def _errors(parser):
+    _of_data(parser)
+    parser.add_argument(
+        "--class-map",
+        action="store_true",
+        help="the data set has the same classes in another order: map them by name",
+    )
+    parser.set_defaults(mode="val", index=None)
+
+
+def _edges(parser):
+    parser.add_argument(
+        "images", nargs="*", metavar="IMAGE",
+        help="predicted first; default: the masks of a data set",
+    )  # fmt: skip
+    _of_data(parser)
+
+
 WHATS = {
     "segmentation": ("classes in colours, of the main or an auxiliary output", _segmentation),
     "boundary": ("the boundary output of SANet and PIDNet", _boundary),
     "outputs": ("all outputs of a network, and how sure it is", _of_images),
+    "errors": ("wrong pixels of a data set, and their share per class", _errors),
+    "edges": ("boundaries by class, of masks or predictions", _edges),
     "features": ("the maps of a layer", _features),
     "receptive-field": (
         "what a layer's values can see (a table), and what really counts (a picture)",
@@ -183,6 +210,81 @@ def _effective(args, saved):
     path = places.out(args, "inspect") / f"receptive-field-{_plain(layer)}.png"
     files.write(path, files.png(effective.picture(found, first, fields.find(rows, layer))))
     print(path)
+
+
+def _show_edges(args):
+    from .. import files
+    from ..inspection import views
+
+    if args.images:
+        return _pictures(args, "edges", _predicted_edges)
+    if not args.data:
+        raise UsageError("Give images to predict, or --data and --data-root for its masks.")
+    from .. import data
+
+    section = shared.data_section(args)
+    dataset = data.create(
+        section.name, args.split or section.val_split, section.root, **section.options
+    )
+    out = places.out(args, "inspect")
+    for sample in _spread(dataset, args.count):
+        name = PurePosixPath(sample.name)
+        path = out / name.with_name(f"{name.stem}-edges.png")
+        files.write(path, files.png(views.edges(sample.mask, dataset.info, name.name)))
+        print(path)
+    return 0
+
+
+def _predicted_edges(view):
+    return view("predicted_edges")
+
+
+def _show_errors(args):
+    import numpy as np
+
+    from .. import checkpoint, files, progress, runtime
+    from ..inference.backend import MXNetBackend
+    from ..inference.merge import segment
+    from ..inference.protocol import Protocol
+    from ..inspection import mistakes
+    from ..metrics import ConfusionMatrix
+    from .eval import data_of
+
+    saved = _checkpoint(args)
+    about = saved.description
+    dataset, split, order, _ = data_of(args, saved)
+    contexts = runtime.contexts(args.ctx)[:1]
+    backend = MXNetBackend(checkpoint.network(saved, contexts), contexts, about.mean, about.std)
+    matrix, out = ConfusionMatrix(about.num_classes), places.out(args, "inspect")
+    info = dataset.info
+    shown = set(_places(len(dataset), args.count))
+    for index in progress.over("segmenting")(range(len(dataset))):
+        sample = dataset[index]
+        classes = segment(backend, sample.image, Protocol(), sample.mask.shape)
+        if order:
+            classes = np.array(order, np.uint8)[classes]
+        matrix.update(classes, sample.mask)
+        if index in shown:
+            name = PurePosixPath(sample.name)
+            picture = mistakes.picture(sample.image, sample.mask, classes, info, name.name)
+            files.write(out / name.with_name(f"{name.stem}-errors.png"), files.png(picture))
+    found = mistakes.shares(matrix.counts, info.classes)
+    files.write(out / "errors.json", json.dumps(found, indent=1))
+    print(f"{len(dataset)} images ({split}) -> {out}")
+    print(mistakes.as_text(found))
+    return 0
+
+
+def _places(length, count):
+    """At most ``count`` numbers below ``length``, evenly spread."""
+    if count < 1:
+        raise UsageError(f"--count is at least 1, not {count}.")
+    count = min(count, length)
+    return [round(k * (length - 1) / max(count - 1, 1)) for k in range(count)]
+
+
+def _spread(dataset, count):
+    return (dataset[index] for index in _places(len(dataset), count))
 
 
 # --- how ----------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from ..errors import UsageError
 from . import pictures
 
 SHARES = (0.5, 0.95)
+COLORS = ((220, 30, 30), (240, 140, 0))  # of their rectangles
+GRAPH = (0, 0, 0)
 LEAST = 1e-3  # of the largest gradient; the picture is logarithmic from there
 
 
@@ -66,21 +68,20 @@ class Effective:
             raise UsageError("There is no image to derive the network at.")
         return self.total / max(self.total.max(), 1e-300)
 
-    def size(self, share):
-        """(rows, columns) of the smallest centred rectangle that holds a share of the gradient.
+    def box(self, share):
+        """(rows, columns), each (first, last), that hold a share of the gradient along their axis.
 
-        Along each axis by itself, about the gradient's centre of mass.
+        Each is the smallest about the gradient's centre of mass.
         """
         found = []
         for axis in (1, 0):
             line = self.total.sum(axis=axis)
-            line = line / line.sum()
-            places = np.arange(len(line))
-            center = (line * places).sum()
-            reach = np.abs(places - center)
+            line, places = line / line.sum(), np.arange(len(line))
+            reach = np.abs(places - (line * places).sum())
             order = np.argsort(reach, kind="stable")
-            last = int(np.searchsorted(np.cumsum(line[order]), share))
-            found.append(int(2 * np.ceil(reach[order[min(last, len(order) - 1)]])) + 1)
+            last = int(np.searchsorted(np.cumsum(line[order]), share * (1 - 1e-9)))
+            inside = order[: last + 1]
+            found.append((int(inside.min()), int(inside.max())))
         return tuple(found)
 
 
@@ -96,33 +97,38 @@ def picture(effective, pixels, row=None):
     heat = pictures.colored(values, low, 0)
     image = as_picture(pixels)
     image = cv2.resize(image, mean.shape[::-1], interpolation=cv2.INTER_AREA)
-    half, most = (effective.size(share) for share in SHARES)
-    text = f"half within {half[1]} x {half[0]}, 95 % within {most[1]} x {most[0]}"
-    if row is not None and row.size:
-        text += f"; graph: {row.size[1]:g} x {row.size[0]:g}"
-        if row.everything:
-            text += " and everything"
+    texts = []
+    for share, color in zip(SHARES, COLORS):
+        (top, bottom), (left, right) = effective.box(share)
+        texts.append(f"{100 * share:g} % within {right - left + 1} x {bottom - top + 1}")
         for drawing in (heat, image):
-            _rectangle(drawing, row, effective.position)
+            _rectangle(drawing, (left, top), (right, bottom), color)
+    if row is not None and row.size:
+        everything = " and everything" if row.everything else ""
+        texts.append(f"graph {row.size[1]:g} x {row.size[0]:g}{everything}")
+        for drawing in (heat, image):
+            _rectangle(drawing, *_corners(row, effective.position, drawing.shape), GRAPH)
     many = f"{effective.count} image{'s' * (effective.count > 1)}"
     bar = pictures.with_bar(heat, low, 0.0)
     return pictures.beside(
         [
-            pictures.titled(image, f"field of one value of {effective.layer}"),
-            pictures.titled(bar, f"gradient over {many}, log10 of the largest: {text}"),
+            pictures.titled(image, f"what counts for one value of {effective.layer}"),
+            pictures.titled(bar, f"gradient over {many}, log10: {', '.join(texts)}"),
         ]
     )
 
 
-def _rectangle(drawing, row, position):
-    """Draw the field of a position; what lies outside of the picture is cut."""
+def _corners(row, position, shape):
+    """(left, top), (right, bottom) of the field of a position; cut a little outside the picture."""
     center = [o + p * s for o, p, s in zip(row.offset, position, row.stride)]
     reach = [(size - 1) / 2 for size in row.size]
-    corners = [
-        tuple(int(np.clip(round(c + sign * r), -4, n + 4)) for c, r, n in
-              zip(center[::-1], reach[::-1], drawing.shape[1::-1]))
-        for sign in (-1, 1)
-    ]  # fmt: skip
+    for sign in (-1, 1):
+        yield tuple(
+            int(np.clip(round(center[a] + sign * reach[a]), -8, shape[a] + 8)) for a in (1, 0)
+        )
+
+
+def _rectangle(drawing, first, last, color):
     thickness = max(1, drawing.shape[1] // 300)
-    cv2.rectangle(drawing, *corners, (255, 255, 255), thickness + 2)
-    cv2.rectangle(drawing, *corners, (220, 30, 30), thickness)
+    cv2.rectangle(drawing, first, last, (255, 255, 255), thickness + 2)
+    cv2.rectangle(drawing, first, last, color, thickness)

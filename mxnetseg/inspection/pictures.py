@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from ..legend import FONT, INK, PAPER
+from ..inference.pictures import present
+from ..legend import FONT, INK, PAPER, draw_legend
 
 MAPS = {"viridis": cv2.COLORMAP_VIRIDIS, "jet": cv2.COLORMAP_JET, "turbo": cv2.COLORMAP_TURBO}
 
@@ -47,7 +48,7 @@ def titled(picture, title, size=None):
 
 
 def beside(pictures, columns=None):
-    """Pictures of one or several sizes in a grid; a column is as wide as its widest."""
+    """Pictures in a grid; a column is as wide as its widest, and a row stands on one line."""
     columns = min(columns or len(pictures), len(pictures))
     rows = [pictures[k : k + columns] for k in range(0, len(pictures), columns)]
     heights = [max(p.shape[0] for p in row) for row in rows]
@@ -58,7 +59,8 @@ def beside(pictures, columns=None):
     for row, height in zip(rows, heights):
         left = gap
         for picture, width in zip(row, widths):
-            sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+            above = top + height - picture.shape[0]
+            sheet[above : above + picture.shape[0], left : left + picture.shape[1]] = picture
             left += width + gap
         top += height + gap
     return sheet
@@ -103,3 +105,12 @@ def filled(picture, width):
     """A picture on paper of at least ``width``."""
     missing = max(0, width - picture.shape[1])
     return cv2.copyMakeBorder(picture, 0, 0, 0, missing, cv2.BORDER_CONSTANT, value=PAPER)
+
+
+def with_legend(sheet, classes, about):
+    """A sheet with the names of the classes in a map below it."""
+    found = present(classes, about.num_classes)
+    entries = [(about.classes[k], about.palette[k], share) for k, share in found]
+    panel = draw_legend(entries, sheet.shape[1])
+    width = max(panel.shape[1], sheet.shape[1])
+    return np.concatenate([filled(sheet, width), filled(panel, width)])

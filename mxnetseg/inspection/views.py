@@ -5,10 +5,10 @@ import numpy as np
 
 from ..data.images import as_picture
 from ..errors import UsageError
-from ..inference.pictures import overlay, present
-from ..legend import draw_legend
+from ..inference.pictures import overlay
 from ..palette import colorize
 from . import gradcam, pictures
+from .edges import class_edges
 
 CHANNELS = 14  # maps of a layer that are shown unless somebody chooses
 
@@ -28,7 +28,7 @@ def segmentation(probe, about, pixels, name, output="main"):
         pictures.titled(as_picture(pixels), f"{name}, {classes.shape[1]} x {classes.shape[0]}"),
         pictures.titled(colorize(classes, about.palette, about.void_color), f"output {output}"),
     ]
-    return _with_legend(pictures.beside(shown), classes, about)
+    return pictures.with_legend(pictures.beside(shown), classes, about)
 
 
 def boundary(probe, about, pixels, name, logits=False):
@@ -63,7 +63,7 @@ def outputs(probe, about, pixels, name):
     shown.append(pictures.titled(bar, title))
     over = overlay(image, classes, about.palette, about.classes, legend=False)
     shown.append(pictures.titled(over, "main over the image"))
-    return _with_legend(pictures.beside(shown, 2 if len(shown) < 5 else 3), classes, about)
+    return pictures.with_legend(pictures.beside(shown, 2 if len(shown) < 5 else 3), classes, about)
 
 
 def features(probe, about, pixels, name, layer, channels=None):
@@ -122,6 +122,21 @@ def heatmap(probe, about, pixels, name, layer, number):
     )
 
 
+def edges(mask, about, name):
+    """A class map, and the classes at both sides of its boundaries."""
+    found = class_edges(mask, about.num_classes)
+    shown = [
+        pictures.titled(colorize(mask, about.palette, about.void_color), name),
+        pictures.titled(colorize(found, about.palette), "boundaries by class"),
+    ]
+    return pictures.with_legend(pictures.beside(shown), found, about)
+
+
+def predicted_edges(probe, about, pixels, name):
+    """:func:`edges` of what the main output predicts."""
+    return edges(probe.classes(probe.see(pixels)), about, name)
+
+
 def _has(probe, output):
     if output not in probe.net.output_names:
         has = ", ".join(probe.net.output_names)
@@ -135,12 +150,3 @@ def _boundary(values, logits, titled):
         values = 1 / (1 + np.exp(-values))
         title, low, high = "boundary output, sigmoid", 0.0, 1.0
     return pictures.titled(pictures.with_bar(pictures.colored(values, low, high), low, high), title)
-
-
-def _with_legend(sheet, classes, about):
-    """A sheet with the names of the classes in a map below it."""
-    found = present(classes, about.num_classes)
-    entries = [(about.classes[k], about.palette[k], share) for k, share in found]
-    panel = draw_legend(entries, sheet.shape[1])
-    width = max(panel.shape[1], sheet.shape[1])
-    return np.concatenate([pictures.filled(sheet, width), pictures.filled(panel, width)])

@@ -1,5 +1,7 @@
 """`mxnetseg inspect`: a picture for each image, whatever is looked at."""
 
+import json
+
 import cv2
 import pytest
 
@@ -22,7 +24,7 @@ def street(tmp_path_factory):
 
 
 def inspect(street, out, what, *options):
-    images = [] if what in ("edges", "errors") else [str(street / "images")]
+    images = [] if what == "errors" else [str(street / "images")]
     network = ["--checkpoint", str(street / "net.params"), "-o", str(out)]
     return cli.main(["inspect", what, *images, *network, *options])
 
@@ -35,6 +37,7 @@ def inspect(street, out, what, *options):
         ("boundary", [], ["boundary"]),
         ("boundary", ["--logits"], ["boundary"]),
         ("outputs", [], ["outputs"]),
+        ("edges", [], ["edges"]),
         ("features", ["--layer", "layer2"], ["features-layer2"]),
         ("features", ["--layer", "boundary", "--channels", "0"], ["features-boundary"]),
         ("heatmap", ["--class", "car", "3", "--layer", "layer3"],
@@ -78,3 +81,37 @@ def test_an_unreadable_image_does_not_stop_the_others(street, tmp_path, capsys):
     assert cli.main([*command, "--checkpoint", str(street / "net.params")]) == 1
     assert "broken.png" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["good-segmentation.png"]
+
+
+DATA = ["--data", "synthetic", "--set", f"data.options={{size: {list(SIZE)}, scenes: 3}}"]
+
+
+def test_errors_of_a_data_set(street, tmp_path, capsys):
+    assert inspect(street, tmp_path, "errors", *DATA, "--count", "2") == 0
+    out = capsys.readouterr().out
+    assert "taken for" in out and "3 images (val)" in out
+    found = json.loads((tmp_path / "errors.json").read_text())
+    assert found["pixels"] == sum(c["pixels"] for c in found["classes"]) > 0
+    pictures = sorted(p.name for p in tmp_path.rglob("*.png"))
+    assert pictures == ["000000-errors.png", "000002-errors.png"]
+
+
+def test_edges_of_masks(tmp_path):
+    assert cli.main(["inspect", "edges", *DATA, "-o", str(tmp_path)]) == 0
+    assert len(list(tmp_path.rglob("*-edges.png"))) == 3
+    assert cli.main(["inspect", "edges", "-o", str(tmp_path)]) == 2
+
+
+def test_receptive_field(street, tmp_path, capsys):
+    command = ["inspect", "receptive-field"]
+    assert cli.main([*command, "--network", "pidnet_s", "--size", "256", "--depth", "1"]) == 0
+    assert "and everything" in capsys.readouterr().out
+    network = ["--checkpoint", str(street / "net.params"), "-o", str(tmp_path)]
+    layer = ["--layer", "layer2", "--size", "256", "--json"]
+    assert cli.main([*command, str(street / "images"), *network, *layer]) == 0
+    text = capsys.readouterr().out
+    rows = json.loads(text[: text.rindex("]") + 1])
+    assert [(r["name"], r["size"], r["stride"]) for r in rows] == [("layer2", [95, 95], [8, 8])]
+    assert cv2.imread(str(tmp_path / "receptive-field-layer2.png")).std() > 10
+    assert cli.main([*command, *network, "--layer", "layr2", "--size", "256"]) == 2
+    assert cli.main([*command, *network, "--network", "pidnet_s"]) == 2

@@ -21,16 +21,16 @@ pytest.importorskip("jinja2", reason="needs jinja2: pip install mxnetseg[report]
 OPTIONS = {"size": [48, 64], "scenes": 8}
 
 
-def trained(folder, seed=0, scale=None):
+def trained(folder, seed=0, model="eprnet", **options):
     """A folder as training leaves it: an untrained network and a log of a few steps."""
     import mxnet as mx
 
     experiment = config.build(
-        {"model.name": "eprnet", "data.options": OPTIONS, "train.epochs": 2, "optim.lr": 0.5 + seed}
+        {"model.name": model, "data.options": OPTIONS, "train.epochs": 2, "optim.lr": 0.5 + seed}
     )
     info = data.create("synthetic", "val", **OPTIONS).info
     mx.random.seed(seed)
-    net = models.create("eprnet", info.num_classes)
+    net = models.create(model, info.num_classes, **options)
     net.initialize(force_reinit=True)
     tree = experiment.model_dump(mode="json")
     stand = {"step": 6, "epochs": 2, "best": 0.2, "total_steps": 6}

@@ -13,7 +13,7 @@ from .. import checkpoint as checkpoints
 from .. import data, metrics, plain_yaml, runs, runtime
 from ..description import Description
 from ..errors import MXNetSegError, UsageError
-from ..inference import evaluator
+from ..inference import evaluator, onnxfile, runtimes
 from ..inference.backend import MXNetBackend
 from ..inference.protocol import Protocol
 
@@ -156,6 +156,8 @@ def evaluate(path, out, ask=None):
 
 def backend(saved, ask=None):
     """The network of a checkpoint, ready to answer."""
+    if saved.path.endswith(".onnx"):
+        return runtimes.start("onnxruntime", onnxfile.read(saved.path), ask)
     contexts = runtime.contexts(ask)
     about = saved.description
     return MXNetBackend(checkpoints.network(saved, contexts), contexts, about.mean, about.std)
@@ -170,7 +172,8 @@ def _evaluated(folder, name, named):
     run = Run(name, folder, result=result, rows=_rows(folder / "per_image.csv"))
     path = _find(result.get("checkpoint"), folder)
     if path is not None:
-        run.checkpoint = checkpoints.read(path)
+        onnx = path.suffix == ".onnx"
+        run.checkpoint = onnxfile.read(path).checkpoint if onnx else checkpoints.read(path)
         run.description = run.checkpoint.description
         run.experiment = run.checkpoint.experiment
         run.log = runs.records(path.parent / "log.jsonl")

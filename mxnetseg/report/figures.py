@@ -97,8 +97,8 @@ def lines(series, x_label, label, y_text=None, low=None, high=None, log=False, x
     """Lines over a common axis.
 
     Args:
-        series: [{"x", "y", "css", "name"?, "dots"?}, ...]; a point of a series with ``dots`` tells
-            its numbers.
+        series: [{"x", "y", "css", "name"?, "dots"?, "text"?}, ...]; a point of a series with
+            ``dots`` tells its numbers; ``text`` is written to the end of the line.
         low, high: of the values; by default what occurs.
     """
     xs = [v for s in series for v in s["x"]]
@@ -120,6 +120,11 @@ def lines(series, x_label, label, y_text=None, low=None, high=None, log=False, x
                     f'<circle class="dot {s["css"]}" cx="{a}" cy="{b}" r="3.2">'
                     f"<title>{html.escape(text.strip())}</title></circle>"
                 )
+    lowest = HEIGHT  # the texts stand over each other, from the bottom
+    for s in sorted((s for s in series if s.get("text")), key=lambda s: s["y"][-1]):
+        lowest = min(y(s["y"][-1]) - 5, lowest - 13)
+        text = html.escape(s["text"])
+        parts.append(f'<text class="end of-{s["css"]}" x="{x.stop}" y="{lowest}">{text}</text>')
     return figure(parts, label)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from ..metrics.confusion import divide
 from ..runs import smooth
 from . import figures
+from .collect import short_names
 
 NUMBERS = (
     ("miou", "mIoU", "mean IoU over the classes that occur"),
@@ -204,6 +205,8 @@ def curves(runs):
                 figures.lines(series, "epoch", text, figures.percent),
             )
         )
+    if len(steps) == 1:
+        found += _parts(steps[0][1])
     rates = [(k, [r for r in records if r.get("lr")]) for k, records in steps]
     rates = [(k, records) for k, records in rates if len(records) > 1]
     if rates:
@@ -339,7 +342,8 @@ def _trends(run):
     """{class: its IoU in every validation}, where training logs them."""
     found = {}
     for record in validations(run):
-        for name, value in (record.get("iou") or {}).items():
+        scores = record.get("iou") or {}
+        for name, value in zip(short_names(scores), scores.values()):
             if value is not None:
                 found.setdefault(name, []).append(value)
     return found

@@ -39,8 +39,10 @@ def trained(folder, seed=0, model="eprnet", **options):
         folder / "best.params", net, checkpoint.describe(net, info, experiment=tree, progress=stand)
     )
     files.write(folder / "config.yaml", config.to_yaml(experiment))
+    parts = {"main": 0.5, "aux <0>": 0.1}
     records = [{"step": k, "epoch": 1 + k // 4, "loss": 2 / k, "lr": 0.1} for k in range(1, 7)]
-    scores = {"pixel_accuracy": 0.5, "mean_accuracy": 0.3}
+    records = [{**r, "parts": parts, "gradient_norm": 1.0} for r in records]
+    scores = {"pixel_accuracy": 0.5, "mean_accuracy": 0.3, "iou": {c: 0.4 for c in info.classes}}
     records += [{"step": 3 * k, "epoch": k, "miou": 0.1 * k, "best": 0.2, **scores} for k in (1, 2)]
     files.write(folder / "log.jsonl", "".join(json.dumps(r) + "\n" for r in records))
     return folder
@@ -65,6 +67,8 @@ def test_a_training_is_evaluated_once(runs, capsys):
     page = (a / "report.html").read_text(encoding="utf-8")
     result = json.loads(before)
     assert f"<b>{100 * result['miou']:.2f}<i>%</i></b>" in page
+    assert "<h3>Parts of the loss" in page and ">aux &lt;0&gt;</text>" in page
+    assert page.count('class="spark"') == 11  # a line for each class
     # what differs from the defaults, and nothing else
     assert re.findall(r"<tr><th>([\w.]+\.[\w.]+)</th>", page) == [
         "model.name", "data.options", "train.epochs", "optim.lr"

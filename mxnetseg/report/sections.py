@@ -233,6 +233,28 @@ def curves(runs):
     return found
 
 
+def _parts(records):
+    """The parts of the loss of one run, where it has several."""
+    records = [r for r in records if r.get("parts")]
+    names = list(records[-1]["parts"]) if len(records) > 1 else []
+    records = [r for r in records if list(r["parts"]) == names]
+    series = [
+        {
+            "x": [r["step"] for r in records],
+            "y": smooth([r["parts"][name] for r in records]),
+            "css": f"run{k % 6}",
+            "text": name,
+        }
+        for k, name in enumerate(names)
+    ]
+    if not series:
+        return []
+    return [("Parts of the loss", figures.lines(series, "step", "parts of the loss", low=0))]
+
+
+# --- classes ------------------------------------------------------------------------------------
+
+
 def share(run):
     """The confusion matrix with rows that sum to 1; NaN where a class has no pixels."""
     counts = run.confusion

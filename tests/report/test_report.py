@@ -42,7 +42,7 @@ def trained(folder, seed=0, model="eprnet", **options):
     parts = {"main": 0.5, "aux <0>": 0.1}
     records = [{"step": k, "epoch": 1 + k // 4, "loss": 2 / k, "lr": 0.1} for k in range(1, 7)]
     records = [{**r, "parts": parts, "gradient_norm": 1.0} for r in records]
-    scores = {"pixel_accuracy": 0.5, "mean_accuracy": 0.3, "iou": {c: 0.4 for c in info.classes}}
+    scores = {"pixel_accuracy": 0.5, "mean_accuracy": 0.3, "iou": dict.fromkeys(info.classes, 0.4)}
     records += [{"step": 3 * k, "epoch": k, "miou": 0.1 * k, "best": 0.2, **scores} for k in (1, 2)]
     files.write(folder / "log.jsonl", "".join(json.dumps(r) + "\n" for r in records))
     return folder

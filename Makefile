@@ -17,8 +17,7 @@ demo: $(READY)
 	rm -rf $(DEMO)
 	$(BIN)/mxnetseg train --config configs/synthetic/demo.yaml --out $(DEMO)/train
 	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode val --ms --out $(DEMO) \
-		--metrics boundary_iou boundary_distance calibration bootstrap
-	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode testval --out $(DEMO)
+		--predictions --metrics boundary_iou boundary_distance calibration bootstrap
 	$(BIN)/mxnetseg predict --checkpoint $(DEMO)/train/best.params demo/street.jpg --scales 0.5 --flip --out $(DEMO)
 	$(BIN)/mxnetseg report $(DEMO)
 	@echo

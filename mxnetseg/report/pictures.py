@@ -4,6 +4,7 @@ import base64
 import io
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import List
 
 import cv2
@@ -14,6 +15,7 @@ from .. import data
 from ..data.images import as_picture
 from ..description import IGNORE
 from ..errors import MXNetSegError
+from ..inference.label_maps import LabelMaps
 from ..inference.merge import segment
 from ..inference.protocol import Protocol
 from ..inference.writers import output_name
@@ -131,11 +133,18 @@ class _Predictions:
         self.table = np.arange(256, dtype=np.uint8)
         if run.order is not None:
             self.table[: len(run.order)] = run.order
-        self.network = None
+        self.network, self.maps = None, None
+        folder = run.result.get("predictions")
+        if folder is not None and Path(folder).is_dir():  # of `mxnetseg score`
+            self.maps = LabelMaps(folder, dataset.info, run.result["values"])
+            self.files = self.maps.pair(dataset)
 
     def __call__(self, sample):
         """uint8 (H, W) in the size of the mask, and the ConfusionMatrix of it."""
-        path = self.files[sample.name]
+        path = Path(self.files[sample.name])
+        if self.maps is not None:
+            classes = self.maps.read(path)
+            return classes, self._matrix(classes, sample)
         if path.exists():
             classes = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             if classes is not None and classes.shape == sample.mask.shape:

@@ -137,6 +137,27 @@ def test_written_predictions_are_shown_only_if_they_were_scored(runs, monkeypatc
     assert shown.scores[0] == pytest.approx(run.rows[0]["miou"], abs=1e-6)
 
 
+def test_label_maps_that_were_scored_without_a_network(tmp_path):
+    """The folder of `mxnetseg score`: its pictures are the maps that it was given."""
+    dataset = data.create("synthetic", "val", **OPTIONS)
+    for sample in dataset:
+        found = np.where(sample.mask == 255, 0, sample.mask)
+        found[:20] = 3
+        files.write(tmp_path / "maps" / f"{sample.name}.png", files.png(found))
+    text = ["size=[48, 64]", "scenes=8"]
+    command = ["score", str(tmp_path / "maps"), "--data", "synthetic", "--values", "classes"]
+    command += ["--set", *(f"data.options.{t}" for t in text), "--out", str(tmp_path / "scored")]
+    assert cli.main(command) == 0
+    assert cli.main(["report", str(tmp_path / "scored")]) == 0
+    page = (tmp_path / "scored" / "report.html").read_text(encoding="utf-8")
+    cards = page.split('<article class="shot">')[1:]
+    assert len(cards) == len(dataset)
+    url = re.findall(r'src="data:image/png;base64,([^"]*)"', cards[0])[1]
+    shown = np.array(Image.open(io.BytesIO(base64.b64decode(url))).convert("RGB"))
+    assert (shown[:20] == dataset.info.palette[3]).all()
+    assert not (shown[20:] == dataset.info.palette[3]).all()
+
+
 def test_an_evaluation_of_another_day(tmp_path, runs, capsys):
     """A folder that was moved, without its checkpoint, of a version that wrote less."""
     folder = tmp_path / "old"

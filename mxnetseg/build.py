@@ -89,11 +89,12 @@ def _measured(train_set):
     return data.stats.measure(train_set, progress=progress.over("measuring"))
 
 
-def loader(experiment, train_set, boundary=False):
+def loader(experiment, train_set, boundary=False, part=(0, 1)):
     """The batches of an experiment whose sizes are resolved, with all images of a step each.
 
     Args:
         boundary: whether they hold boundary maps.
+        part: (rank, size): of each batch, this part.
     """
     section = experiment.data
     sampler = None
@@ -121,6 +122,7 @@ def loader(experiment, train_set, boundary=False):
         workers=section.workers,
         mode=section.worker_mode,
         sampler=sampler,
+        part=part,
     )
 
 
@@ -144,18 +146,25 @@ def _start_from_what_fits(net, saved):
             print(f"{saved.path}: {len(names)} parameters {what}: {', '.join(names)}")
 
 
-def check(net, experiment, devices):
+def check(net, experiment, devices, workers=1):
     """Refuse settings that do not go together, before anything is computed."""
     run = experiment.train
     net.check_size(*config.pair(run.crop_size))
-    if run.keep_last and (devices > 1 or run.accumulate > 1):
+    if run.keep_last and max(devices, workers, run.accumulate) > 1:
         raise UsageError(
-            "train.keep_last needs one device and train.accumulate=1: the last batch of an epoch "
-            "may be too small to be shared out."
+            "train.keep_last needs one device, one worker and train.accumulate=1: the last batch "
+            "of an epoch may be too small to be shared out."
         )
     batch = run.batch_size
+    if batch % workers:
+        raise UsageError(
+            f"train.batch_size {batch}, which is that of all workers together, must be a multiple "
+            f"of their number {workers}."
+        )
+    batch //= workers
     if batch < devices:
-        raise UsageError(f"train.batch_size {batch} is less than the {devices} devices.")
+        per = " of a worker" if workers > 1 else ""
+        raise UsageError(f"train.batch_size {batch}{per} is less than the {devices} devices.")
     seen = batch if synchronised(net) else batch // devices
     if seen < net.min_batch and not run.freeze_bn:
         raise UsageError(

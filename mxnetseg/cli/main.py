@@ -16,6 +16,7 @@ from .arguments import Parser
 
 VERBS = (
     "train",
+    "launch",
     "eval",
     "score",
     "predict",

@@ -51,13 +51,23 @@ def arguments(parser):
 
 
 def run(args):
+    from ..training import group
+
+    with group.joined() as workers:
+        return _run(args, workers)
+
+
+def _run(args, group):
     from .. import checkpoint, config, runtime
 
     flags = shared.flags(args)
     resume = None
     if args.resume is not None:
-        path = args.resume or places.newest("last.params", args.out)
-        resume = checkpoint.read(path)
+        path = args.resume
+        if not path and group.rank == 0:
+            path = places.newest("last.params", args.out)
+        path = group.share(path)
+        resume = group.read(path, checkpoint.read)
         if not resume.meta.get("progress"):
             raise UsageError(f"{path} was not written by training, so there is nothing to resume.")
         if {"model.weights", "model.backbone_weights"} & set(flags):
@@ -73,10 +83,12 @@ def run(args):
         experiment = config.build(flags, file=args.config)
         out = Path(args.out) if args.out else _folder(experiment)
     if args.print_config:
-        print(config.to_yaml(experiment), end="")
+        if group.rank == 0:
+            print(config.to_yaml(experiment), end="")
         return 0
     contexts = runtime.contexts(args.ctx)
-    if resume is None and (out / "last.params").exists():
+    out = Path(group.share(str(out)))
+    if group.rank == 0 and resume is None and (out / "last.params").exists():
         raise UsageError(
             f"{out} holds a run already. Continue it with --resume {out / 'last.params'}, "
             "or choose another --out."
@@ -84,9 +96,12 @@ def run(args):
 
     from ..training import trainer
 
-    where = places.names(contexts)
-    print(f"training {experiment.model.name} on {experiment.data.name}, {where} -> {out}")
-    best = trainer.train(experiment, contexts, out, resume)
+    where = places.names(contexts) + (f" x {group.size} workers" if group.size > 1 else "")
+    if group.rank == 0:
+        print(f"training {experiment.model.name} on {experiment.data.name}, {where} -> {out}")
+    best = trainer.train(experiment, contexts, out, resume, group)
+    if group.rank:
+        return 0
     score = "not validated" if best is None else f"best mIoU {best:.4f}: {out / 'best.params'}"
     print(f"finished; {score}; last: {out / 'last.params'}")
     return 0

@@ -100,6 +100,8 @@ class Loader:
         shuffle: a new order each epoch.
         sampler: draws the order instead: ``sampler.order(rng)`` -> sample numbers, as many as
             the data set has (:class:`~mxnetseg.data.stats.RareClasses`).
+        part: (number, of how many): load this equal part of every batch, as a worker of a group.
+            Batches are numbered and drawn as without it.
         last: an incomplete last batch: ``discard`` or ``keep``.
         workers: number of threads or processes, 0: load in the caller's thread.
             Default: the usable cores, at most 4.
@@ -126,6 +128,7 @@ class Loader:
         start=(0, 0),
         prefetch=None,
         sampler=None,
+        part=(0, 1),
     ):
         for name, value, allowed in (
             ("mode", mode, ("thread", "process")),
@@ -140,7 +143,7 @@ class Loader:
         self.workers = min(4, usable_cores()) if workers is None else int(workers)
         if self.workers < 0:
             raise UsageError(f"The number of workers {workers} must not be negative.")
-        self.mode, self.sampler = mode, sampler
+        self.mode, self.sampler, self.part = mode, sampler, part
         ahead = -(-2 * self.workers // self.batch_size) + 1
         self.prefetch = max(1, ahead if prefetch is None else int(prefetch))
         self._next = (int(start[0]), int(start[1]))
@@ -179,7 +182,12 @@ class Loader:
 
     def epoch(self, epoch, batch=0):
         """Iterate over the batches of ``epoch``, from number ``batch`` on."""
+        number, parts = self.part
+        share = self.batch_size // parts
+        own = slice(number * share, (number + 1) * share)
         plan = self.order(epoch)[batch:]
+        if parts > 1:
+            plan = [indices[own] for indices in plan]
         if self.workers == 0:
             return self._serial(epoch, plan)
         return self._parallel(epoch, plan)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from .. import config as configuration
 from .. import files
 from . import trackers
+from .group import ALONE
 from .health import diverged
 
 
@@ -24,25 +25,36 @@ class Log:
         total_steps: of the whole run.
         names: of the parts of the loss.
         facts: what trackers shall know besides the experiment, {name: value}.
+        group: its first worker writes; the loss is that of all.
 
     A record of training stands for the steps since the one before: every ``train.log_interval``
     steps, and whenever the run is saved. ``docs/training.md`` explains its entries.
     """
 
     def __init__(
-        self, out, experiment, step=0, epochs=0, total_steps=None, names=("main",), facts=None
+        self,
+        out,
+        experiment,
+        step=0,
+        epochs=0,
+        total_steps=None,
+        names=("main",),
+        facts=None,
+        group=ALONE,
     ):
         self._interval = experiment.train.log_interval
         self._batch = experiment.train.batch_size * experiment.train.accumulate
         self._epochs, self._names = experiment.train.epochs, names
         self._path = out / "log.jsonl"
-        files.write(out / "config.yaml", configuration.to_yaml(experiment))
-        try:
-            self._drop_after(step, epochs)
-            self._file = self._path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise files.cannot_write(self._path, error) from None
-        self._trackers = trackers.create(experiment, out, facts or {})
+        self._group, self._file, self._trackers = group, None, []
+        if group.rank == 0:
+            files.write(out / "config.yaml", configuration.to_yaml(experiment))
+            try:
+                self._drop_after(step, epochs)
+                self._file = self._path.open("a", encoding="utf-8")
+            except OSError as error:
+                raise files.cannot_write(self._path, error) from None
+            self._trackers = trackers.create(experiment, out, facts or {})
         self._unread, self._parts, self._norms, self._last = collections.deque(), [], [], {}
         self._timed, self._waited, self._since = 0, 0.0, time.time()
         self._first, self._total, self._began = step, total_steps, self._since
@@ -52,7 +64,8 @@ class Log:
 
     def __exit__(self, *exception):
         with contextlib.suppress(OSError):  # of a full disk, which was reported
-            self._file.close()
+            if self._file:
+                self._file.close()
         for tracker in self._trackers:
             tracker.close()
 
@@ -101,7 +114,7 @@ class Log:
         if not self._parts:
             return
         now = time.time()
-        parts = np.mean(self._parts, axis=0)
+        parts = self._group.sum(np.mean(self._parts, axis=0))
         self._last["loss"] = float(parts.sum())
         if len(parts) > 1:
             self._last["parts"] = dict(zip(self._names, parts.tolist()))
@@ -126,11 +139,13 @@ class Log:
 
     def validation(self, step, epoch, result, best):
         """Note the scores of a validation."""
+        self.restart()
+        if self._group.rank:
+            return
         keys = ("miou", "pixel_accuracy", "mean_accuracy", "seconds")
         scores = {k: result[k] for k in keys}
         scores["iou"] = {entry["name"]: entry["iou"] for entry in result["classes"]}
         self._write(step=step, epoch=epoch + 1, best=best, **scores)
-        self.restart()
         _say(
             f"epoch {epoch + 1}/{self._epochs}  mIoU {result['miou']:.4f}  pixel accuracy "
             f"{result['pixel_accuracy']:.4f}  best {best:.4f}"
@@ -143,6 +158,8 @@ class Log:
             tracker.pictures(step, pictures)
 
     def _write(self, **record):
+        if self._group.rank:
+            return
         try:
             self._file.write(json.dumps(record) + "\n")
             self._file.flush()

@@ -12,12 +12,15 @@ from .patterns import matching
 class Optimizer:
     """MXNet's optimiser over all devices, with a state that can be saved and loaded exactly."""
 
-    def __init__(self, net, optim, contexts, clip_norm=None, accumulate=False):
+    def __init__(
+        self, net, optim, contexts, clip_norm=None, accumulate=False, kvstore=None
+    ):  # fmt: skip
         """
         Args:
             net: its parameters on all devices.
             optim: the ``optim`` section of the experiment.
             clip_norm: largest norm of all gradients together; None: they stay as they are.
+            kvstore: sums gradients over a group's workers too; None: this process is alone.
             accumulate: gradients of several backward passes are added until :meth:`step`.
         """
         self.parameters = {
@@ -31,7 +34,7 @@ class Optimizer:
         self.trainer = gluon.Trainer(
             list(self.parameters.values()),
             _create(optim),
-            kvstore="device" if len(contexts) > 1 else None,
+            kvstore=kvstore or ("device" if len(contexts) > 1 else None),
             update_on_kvstore=False,
         )
 

@@ -16,7 +16,10 @@ class Interrupted(MXNetSegError):
 
     Attributes:
         exit_code: 130 or 143, as for other programs that a signal ends.
+        together: all workers of a group raise it at the same step.
     """
+
+    together = True
 
     def __init__(self, path, number):
         super().__init__(f"Interrupted. The run is saved; continue with --resume {path}")

@@ -1,5 +1,6 @@
 """Training: one run, told in order."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -11,23 +12,24 @@ from .. import build, files, losses, progress, runtime
 from .. import checkpoint as checkpoints
 from ..errors import UsageError
 from ..inference.backend import MXNetBackend
-from ..inference.evaluator import evaluate
 from ..inference.protocol import Protocol
 from ..nn import Normalize, forward
 from . import folder
 from .average import Average
 from .freezing import freeze
+from .group import ALONE, checksum
 from .health import average_statistics, check_finite
 from .log import Log
 from .optimizer import Optimizer
 from .schedules import learning_rate
-from .signals import Interrupted, Signals, Until
+from .signals import Interrupted, Signals
 from .trackers import examples
+from .validation import validate
 
 RUN_AHEAD = 2  # steps that the host may be ahead of the devices
 
 
-def train(experiment, contexts, out, resume=None):
+def train(experiment, contexts, out, resume=None, group=ALONE):
     """Run an experiment from its beginning, or on from a checkpoint, to its end.
 
     Args:
@@ -36,6 +38,7 @@ def train(experiment, contexts, out, resume=None):
             whole batch on one device.
         out: folder for best.params, last.params, log.jsonl and config.yaml.
         resume: a Checkpoint of this experiment. The run goes on exactly as if it had not stopped.
+        group: the Group of workers that share every batch; the first of them writes to ``out``.
 
     Returns:
         The best mIoU on the validation split; None if there was no validation.
@@ -47,11 +50,11 @@ def train(experiment, contexts, out, resume=None):
     """
     out = Path(out)
     runtime.share_cores(contexts)
-    with folder.held(out):
-        return _train(experiment, contexts, out, resume)
+    with folder.held(out) if group.rank == 0 else contextlib.nullcontext():
+        return _train(experiment, contexts, out, resume, group)
 
 
-def _train(experiment, contexts, out, resume):
+def _train(experiment, contexts, out, resume, group):
     run, optim, devices = experiment.train, experiment.optim, len(contexts)
 
     # --- data and network ----------------------------------------------------------------------
@@ -61,9 +64,10 @@ def _train(experiment, contexts, out, resume):
     mx.random.seed(run.seed)
     net = build.create_network(experiment.model, info.num_classes, info.channels)
     experiment = build.with_sizes(experiment, train_set, net)
-    build.check(net, experiment, devices)
+    build.check(net, experiment, devices, group.size)
     experiment = build.with_class_weights(experiment, train_set)
-    loader = build.loader(experiment, train_set, "boundary" in net.output_names)
+    boundary, part = "boundary" in net.output_names, (group.rank, group.size)
+    loader = build.loader(experiment, train_set, boundary, part)
     total_steps = run.epochs * len(loader)
     full = loader.full_batches  # those that the rate's schedule counts
 
@@ -88,7 +92,9 @@ def _train(experiment, contexts, out, resume):
     normalize = Normalize(info.mean, info.std)
     normalize.initialize(ctx=contexts)
     normalize.hybridize(static_alloc=True)
-    optimizer = Optimizer(net, optim, contexts, run.clip_norm, accumulate=run.accumulate > 1)
+    optimizer = Optimizer(
+        net, optim, contexts, run.clip_norm, run.accumulate > 1, group.kvstore
+    )  # fmt: skip
     average = Average(net, run.ema)
 
     # --- where the run stands ------------------------------------------------------------------
@@ -112,7 +118,8 @@ def _train(experiment, contexts, out, resume):
         protocol=protocol.as_dict(),
     )
     facts = {"train_images": len(train_set), "val_images": len(val_set or ())}
-    log = Log(out, experiment, step, finished, total_steps, loss.names, facts)
+    log = Log(out, experiment, step, finished, total_steps, loss.names, facts, group)
+    group.agree_on(experiment, train_set, net)
 
     def save(*names):
         """Write the run as it stands under ``names``, the last one last."""
@@ -121,6 +128,9 @@ def _train(experiment, contexts, out, resume):
         stop.reacted()
         log.flush()
         average_statistics(net, contexts)
+        group.average_statistics(net)
+        if group.rank:
+            return out / names[-1]
         stand = {"step": step, "epochs": finished, "best": best, "total_steps": total_steps}
         with average.applied():
             state = {**optimizer.state(), **average.state()}
@@ -135,6 +145,8 @@ def _train(experiment, contexts, out, resume):
     end = min(run.epochs, run.stop_after or run.epochs)
     saved_at = time.monotonic()
     with Signals() as stop, log, loader:
+        group.watch(stop)
+        stopping = False
         for epoch in range(finished, end):
             begin = step - epoch * len(loader)
             bar = progress.bar(
@@ -143,10 +155,11 @@ def _train(experiment, contexts, out, resume):
             for batch in log.waiting_for(loader.epoch(epoch, begin)):
                 passed = epoch * full + step - epoch * len(loader)
                 rate = learning_rate(optim, passed, run.epochs * full, full)
-                # dropout becomes a function of (seed, step), so that a resumed run repeats it
-                mx.random.seed((run.seed * 1_000_003 + step) % 2**31)
+                # dropout becomes a function of (seed, step, rank), so that a resumed run repeats it
+                mx.random.seed((run.seed * 1_000_003 + step + 500_009 * group.rank) % 2**31)
                 pixels, masks = (np.array_split(x, run.accumulate * devices) for x in batch[:2])
-                total = loss.normalizer(masks) if run.accumulate > 1 else None
+                shared = run.accumulate > 1 or group.size > 1
+                total = group.sum(loss.normalizer(masks)) if shared else None
                 parts = []
                 for k in range(0, len(pixels), devices):
                     images = [normalize.load(x, c) for x, c in zip(pixels[k:], contexts)]
@@ -162,21 +175,24 @@ def _train(experiment, contexts, out, resume):
                 log.step(step, epoch, rate, parts, norm, bar)
                 log.settle(RUN_AHEAD)
                 bar.update()
-                if stop.is_set():
+                due = run.save_minutes and time.monotonic() - saved_at > 60 * run.save_minutes
+                stopping, due = group.meet(stop, due)
+                if stopping:
                     break
-                if run.save_minutes and time.monotonic() - saved_at > 60 * run.save_minutes:
+                if due:
                     save("last.params")
                     saved_at = time.monotonic()
 
             # --- save and validate -------------------------------------------------------------
-            if stop.is_set():
+            if stopping:
                 raise Interrupted(save("last.params"), stop.number)
             last_epoch, is_best = epoch + 1 == end, False
             if val_set and _validates(run, epoch + 1, end):
                 path = save("last.params")  # whatever happens while validating, nothing is lost
                 with average.applied():
                     backend = MXNetBackend(net, contexts, info.mean, info.std)
-                    result = evaluate(backend, Until(val_set, stop, path), protocol)
+                    group.agree("The parameters", checksum(net))
+                    result = validate(backend, val_set, protocol, group, stop, path)
                     log.pictures(step, examples, backend, val_set, protocol)
                 is_best = best is None or result["miou"] > best
                 best = result["miou"] if is_best else best
@@ -190,7 +206,7 @@ def _train(experiment, contexts, out, resume):
                 "last.params",  # after the others: a run that dies in between makes them again
             )
             saved_at = time.monotonic()
-            if stop.is_set() and not last_epoch:
+            if group.meet(stop)[0] and not last_epoch:
                 raise Interrupted(path, stop.number)
     return best
 

@@ -101,7 +101,7 @@ def test_a_failing_validation_loses_nothing(tmp_path, monkeypatch):
 
     settings = dict(train__validate_every=1, train__epochs=2)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "evaluate", fail)
+        patch.setattr(trainer, "validate", fail)
         with pytest.raises(MXNetSegError, match="a broken image"):
             run(tmp_path, **settings)
     saved = checkpoint.read(tmp_path / "last.params")

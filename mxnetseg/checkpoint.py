@@ -22,7 +22,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from . import models, params
+from . import models, params, shipped
 from .description import from_meta
 from .errors import MXNetSegError, UsageError
 from .files import replacing
@@ -117,6 +117,7 @@ def read(path, any_network=False):
     """Read a checkpoint.
 
     Args:
+        path: a file, or the name of a shipped network.
         any_network: classifiers too, which ``mxnetseg convert`` writes as weights for backbones.
 
     Raises:
@@ -125,7 +126,10 @@ def read(path, any_network=False):
     """
     path = str(path)
     if not os.path.isfile(path):
-        raise UsageError(f"There is no checkpoint {path}.")
+        path = shipped.find(path) or path
+    if not os.path.isfile(path):
+        also = f" Shipped ones: {', '.join(shipped.names())}." if shipped.names() else ""
+        raise UsageError(f"There is no checkpoint {path}.{also}")
     arrays = params.load(path)
     if not isinstance(arrays, dict) or META not in arrays:
         raise UsageError(
@@ -147,7 +151,26 @@ def read(path, any_network=False):
     optimizer = {
         k[len(OPTIMIZER) :]: arrays.pop(k) for k in list(arrays) if k.startswith(OPTIMIZER)
     }
+    halves = {k: v.astype(np.float32) for k, v in arrays.items() if v.dtype == np.float16}
+    arrays.update(halves)
     return Checkpoint(meta, arrays, optimizer, path)
+
+
+def halve(path, out):
+    """Write a checkpoint in half the bytes: weights as float16, no state of the optimiser.
+
+    Norms keep float32: running variances span more than float16 does. A file that is read has
+    float32 throughout.
+
+    Raises:
+        UsageError, MXNetSegError: see :func:`read`.
+    """
+    saved = read(path, any_network=True)
+    arrays = {
+        name: value.astype(np.float16) if value.ndim > 1 else value
+        for name, value in saved.parameters.items()
+    }
+    write(out, arrays, saved.meta)
 
 
 def network(checkpoint, ctx=None):

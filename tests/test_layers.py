@@ -29,7 +29,7 @@ LAYERS = (
     ("backbones", "layers", "nn"),
     ("config", "description", "files", "graph", "legend", "params", "resample"),
     ("boundary", "columns", "packages", "palette", "plain_yaml", "progress", "runtime"),
-    ("errors", "registry", "version"),
+    ("errors", "registry", "shipped", "version"),
 )
 LEVEL = {room: len(LAYERS) - k for k, layer in enumerate(LAYERS) for room in layer}
 APART = {  # in one layer or below, but strangers all the same

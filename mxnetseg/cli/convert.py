@@ -8,7 +8,8 @@ from ..errors import UsageError
 HELP = "read or write other code bases' checkpoints"
 EXAMPLES = """examples:
   mxnetseg convert --from semseg psanet50.pth -o weights/psanet.params --data ade20k
-  mxnetseg convert weights/psanet.params --to semseg -o back.pth"""
+  mxnetseg convert weights/psanet.params --to semseg -o back.pth
+  mxnetseg convert best.params --half -o small.params"""
 
 
 def arguments(parser):
@@ -29,14 +30,23 @@ def arguments(parser):
         "--classes", nargs="+", metavar="NAME", help="names in order, or a file with one per line"
     )
     parser.add_argument("--data", metavar="NAME", help="the data set that it was trained on")
+    parser.add_argument(
+        "--half", action="store_true", help="our file as ours, smaller: float16, nothing to resume"
+    )
 
 
 def run(args):
+    from .. import checkpoint
     from ..convert import command
 
-    if (args.source is None) == (args.target is None):
-        raise UsageError("Give either --from (their file becomes ours) or --to (the other way).")
-    if args.target:
+    if [args.source is None, args.target is None, not args.half].count(False) != 1:
+        raise UsageError(
+            "Give one of --from (their file becomes ours), --to (the other way) and --half."
+        )
+    if args.half:
+        checkpoint.halve(args.file, args.out)
+        lines = [f"read     {args.file}"]
+    elif args.target:
         if args.build or args.classes or args.data:
             raise UsageError("--build, --classes and --data go with --from.")
         lines = command.export_file(args.target, args.file, args.out)

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from .. import shipped
 from ..errors import UsageError
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -33,11 +34,14 @@ def newest(name, folder=None):
 
 
 def named(args):
-    """The path that --checkpoint names, or the newest best.params."""
+    """The path that --checkpoint names, or the newest best.params, or the shipped network."""
     if args.checkpoint:
         return args.checkpoint
-    path = newest("best.params")
-    print(f"checkpoint {path}")
+    found = list((home() / "weights").glob("**/best.params"))
+    path = None if found else shipped.find(shipped.DEFAULT)
+    if path is None:
+        path = newest("best.params")
+    print(f"checkpoint {path}" + ("" if found else " (shipped; none was trained here)"))
     return path
 
 

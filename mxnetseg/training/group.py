@@ -20,7 +20,9 @@ import numpy as np
 from ..errors import MXNetSegError
 from . import rollcall, serving
 
-OWN_KEYS = 1 << 24  # the store's keys of sums; those below are the parameters'
+# The store's keys of sums; those below are the parameters'. MXNet finds a key's server from
+# key x 9973 as a 32-bit number: with several servers it must stay below 2^31.
+OWN_KEYS = 1 << 17
 CHUNK, SMALL = 1 << 22, 1 << 12  # bytes of a file or a text that are sent at a time
 LEAVE = 20  # seconds that a process which failed has to end by itself
 

@@ -79,7 +79,7 @@ def wait_for_step(process, out, step):
 
 
 def test_two_workers_make_the_steps_of_one(folder):
-    group = start("launch", "--workers", "2", "--", *TRAIN, "--out", "two")
+    group = start("launch", "--workers", "2", "--servers", "2", "--", *TRAIN, "--out", "two")
     text = finished(group)
     assert text.count("training semanticfpn") == 1 and "2 workers" in text
     finished(start(*TRAIN, "--out", "one"))

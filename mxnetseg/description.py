@@ -109,6 +109,14 @@ def unnamed(count):
     return tuple(f"class {k}" for k in range(count))
 
 
+def unnamed_description(count, channels=3):
+    """The Description of data of which nothing is known; grey levels, mean 0.5."""
+    grey = np.linspace(0, 255, count).astype(np.uint8)
+    palette = np.stack([grey] * 3, axis=1)
+    mean, std = (0.5,) * channels, (0.25,) * channels
+    return Description(None, unnamed(count), palette, (0, 0, 0), mean, std, None, ())
+
+
 def _plain(names):
     return ["".join(c for c in name.lower() if c not in " _-") for name in names]
 

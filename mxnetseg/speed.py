@@ -149,7 +149,7 @@ def measure(contestants, how, size, image=None, bar=None):
             "network": contestant.network,
             "runtime": contestant.runtime,
             "fused": contestant.fused,
-            "precision": "float32",
+            "precision": contestant.backend.runtime["precision"],
             "size": list(shape),
             "padded": list(contestant.backend.padded_size(*shape)),
             "batch": how.batch,
@@ -281,6 +281,7 @@ def as_text(result):
     for row in rows:
         shape = f"{row['batch']}x{row['size'][0]}x{row['size'][1]}"
         runtime = row["runtime"] + (" fused" if row["fused"] else "")
+        runtime += f" {row['precision']}" * (row["precision"] != "float32")
         for stage, part in row["stages"].items():
             times = [f"{1000 * part[key]:.1f} ms" for key in ("median", "p95", "mean")]
             numbers = (f"{part['images_per_second']:.2f}", f"{part['ratio']:.3f}")

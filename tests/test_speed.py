@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from mxnetseg import cli, runtime, speed
+from mxnetseg import checkpoint, cli, runtime, speed
 from mxnetseg.errors import UsageError
 from mxnetseg.inference.merge import segment
 from mxnetseg.inference.protocol import Protocol
 
-from .tiny import backend, tiny_net
+from .settled import settled
+from .tiny import backend, description, tiny_net
 
 
 class Clock:
@@ -28,6 +29,7 @@ class Slow:
     """A backend whose passes take the given seconds, one after another."""
 
     num_classes, align_corners, devices = 2, True, 1
+    runtime = {"name": "mxnet", "version": "0", "precision": "float32"}
 
     def __init__(self, clock, name, seconds):
         self.clock, self.name, self.seconds = clock, name, seconds
@@ -131,3 +133,17 @@ def test_threads_are_chosen_before_mxnet_is_loaded():
     assert machine["threads"] == machine["cores"] == 1
     done = subprocess.run([*command, "4096"], capture_output=True, text=True)
     assert done.returncode == 2 and "threads, not 4096" in done.stderr
+
+
+def test_other_runtimes(tmp_path, capsys):
+    pytest.importorskip("onnxruntime", reason="needs pip install onnx onnxruntime")
+    saved = settled("eprnet", 5)
+    checkpoint.save(tmp_path / "a.params", saved, checkpoint.describe(saved, description(5)))
+    assert cli.main(["export", str(tmp_path / "a.params"), "-o", str(tmp_path / "a.onnx")]) == 0
+    capsys.readouterr()
+    more = ["--compare", str(tmp_path / "a.onnx"), "--size", "32", "64", "--repeats", "1"]
+    more += ["--warmup", "0", "--runtime", "mxnet", "onnxruntime", "--json"]
+    assert cli.main(["speed", str(tmp_path / "a.params"), *more]) == 0
+    rows = json.loads(capsys.readouterr().out)["results"]
+    assert [r["runtime"] for r in rows] == ["mxnet", "onnxruntime", "onnxruntime"]
+    assert {r["precision"] for r in rows} == {"float32"}

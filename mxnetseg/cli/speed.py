@@ -4,17 +4,18 @@ import json
 
 from ..errors import UsageError
 from . import arguments as shared
-from . import networks
+from . import backends, networks
 
 HELP = "measure how fast networks are"
 EXAMPLES = """examples:
   mxnetseg speed weights/bisenet/run/best.params --image photo.jpg
   mxnetseg speed pidnet_s --protocol pidnet --threads 1
+  mxnetseg speed best.params --compare net_int8.onnx --runtime mxnet onnxruntime openvino
   mxnetseg speed pidnet_s --compare sanet_s bisenet --size 512 1024 --json"""
 
 
 def arguments(parser):
-    parser.add_argument("model", metavar="MODEL", help="a network or a checkpoint")
+    parser.add_argument("model", metavar="MODEL", help="a network, a checkpoint or an .onnx file")
     parser.add_argument(
         "--compare", nargs="+", default=[], metavar="MODEL", help="others, in the same run"
     )
@@ -31,6 +32,10 @@ def arguments(parser):
     parser.add_argument(
         "--fuse", choices=("yes", "no", "both"), help="join layers, where that works; default: yes"
     )
+    parser.add_argument(
+        "--runtime", nargs="+", choices=backends.NAMES, default=[],
+        help="each is measured; default: mxnet, for an .onnx file onnxruntime",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, help="default: all cores")
     shared.devices(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
@@ -44,6 +49,7 @@ def run(args):
     from dataclasses import replace
 
     from .. import progress, speed
+    from ..inference import onnxfile
 
     if args.image and args.size:
         raise UsageError("--image has a size of its own: drop --size.")
@@ -53,9 +59,18 @@ def run(args):
     how = replace(how, **{k: v for k, v in given.items() if v is not None})
     fuses = {"yes": [True], "no": [False], "both": [True, False], None: [how.fuse]}[args.fuse]
     contexts = runtime.contexts(args.ctx)[:1]
-    found = [networks.find(what, args, True, contexts) for what in (args.model, *args.compare)]
-    contestants = [c for network in found for c in _contestants(network, contexts, fuses)]
-    fixed = [n.net.fixed_size for n in found if n.net.fixed_size]
+    contestants, fixed = [], []
+    for what in (args.model, *args.compare):
+        if what.lower().endswith(".onnx"):
+            file = onnxfile.read(what)
+            names = [name for name in args.runtime if name != "mxnet"] or ["onnxruntime"]
+            contestants += _in_runtimes(f"{file.meta['network']['name']} of {what}", file, names)
+            fixed.append(onnxfile.size_rules(file.meta).fixed_size)
+        else:
+            network = networks.find(what, args, True, contexts)
+            contestants += _contestants(network, contexts, fuses, args.runtime or ["mxnet"])
+            fixed.append(network.net.fixed_size)
+    fixed = [size for size in fixed if size]
     size = networks.size(args, default=how.size or (fixed or [networks.DEFAULT_SIZE])[0])
     with progress.bar("measuring", unit="pass") as bar:
         results = speed.measure(contestants, how, size, args.image, bar)
@@ -68,13 +83,33 @@ def run(args):
     print(json.dumps(result, indent=1) if args.json else speed.as_text(result))
 
 
-def _contestants(network, contexts, fuses):
-    """The network in MXNet, fused or not."""
+def _contestants(network, contexts, fuses, runtimes):
+    """The network in MXNet, fused or not, and in other runtimes."""
+    from ..description import unnamed_description
     from ..inference.backend import MXNetBackend
     from ..speed import Contestant
 
-    about = network.saved and network.saved.description
-    channels = network.net.in_channels
-    mean, std = (about.mean, about.std) if about else ((0.5,) * channels, (0.25,) * channels)
-    backends = [MXNetBackend(network.net, contexts, mean, std, fuse) for fuse in fuses]
-    return [Contestant(network.title, "mxnet", b.fused, b, channels) for b in backends]
+    net, about = network.net, network.saved and network.saved.description
+    about = about or unnamed_description(net.num_classes, net.in_channels)
+    found = []
+    if "mxnet" in runtimes:
+        ready = [MXNetBackend(net, contexts, about.mean, about.std, fuse) for fuse in fuses]
+        found = [Contestant(network.title, "mxnet", b.fused, b, net.in_channels) for b in ready]
+    others = [name for name in runtimes if name != "mxnet"]
+    if others:
+        from ..deploy.forms import build
+        from ..inference.onnxfile import of_model
+
+        found += _in_runtimes(network.title, of_model(build(net, about)), others)
+    return found
+
+
+def _in_runtimes(title, file, names):
+    from ..inference import runtimes
+    from ..speed import Contestant
+
+    channels = file.meta["input"]["channels"]
+    return [
+        Contestant(title, name, None, runtimes.start(name, file, ["cpu"]), channels)
+        for name in names
+    ]

@@ -20,6 +20,12 @@ def onnxruntime():
     return _load("onnxruntime", ONNX)
 
 
+def quantization():
+    """The part of ``onnxruntime`` that makes networks of integers."""
+    onnxruntime()
+    return _load("onnxruntime.quantization", ONNX)
+
+
 def openvino():
     """The package ``openvino``."""
     return _load("openvino", "openvino")

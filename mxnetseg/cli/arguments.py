@@ -238,6 +238,22 @@ def data_section(args):
     return config.build(given, file=getattr(args, "config", None)).data
 
 
+def checkpoints_data(args, saved):
+    """The data of a checkpoint's experiment, under what --data, --data-root and --set say.
+
+    Returns:
+        (name, root, options, the experiment's section "data"; {} if it is of other data).
+    """
+    section = saved.experiment.get("data", {})
+    name = args.data or section.get("name")
+    if name is None:
+        raise UsageError("The checkpoint does not say which data it was trained on: give --data.")
+    section = section if args.data in (None, section.get("name")) else {}
+    given = set_within(args, "data.options", "eval").get("data", {}).get("options", {})
+    options = {**section.get("options", {}), **given}
+    return name, args.data_root or section.get("root"), options, section
+
+
 def set_within(args, *sections):
     """The --set of a verb whose experiment is the checkpoint's: nested, and of these sections.
 

@@ -75,17 +75,8 @@ def data_of(args, saved):
     """(data set, split, for each class of the network that of the data set or None, the data)."""
     from .. import data
 
-    section = saved.experiment.get("data", {})
-    name = args.data or section.get("name")
-    if name is None:
-        raise UsageError("The checkpoint does not say which data it was trained on: give --data.")
-    same = args.data in (None, section.get("name"))
-    root = args.data_root or (section.get("root") if same else None)
-    split = args.split or (
-        "test" if args.mode == "test" else (section.get("val_split") if same else None) or "val"
-    )
-    given = shared.set_within(args, "data.options", "eval").get("data", {}).get("options", {})
-    options = {**(section.get("options", {}) if same else {}), **given}
+    name, root, options, trained = shared.checkpoints_data(args, saved)
+    split = args.split or ("test" if args.mode == "test" else trained.get("val_split") or "val")
     dataset = shared.part(args, data.create(name, split, root, **options))
     described = {"name": name, "root": root, "split": split, "options": options}
     return dataset, split, _order(args, saved, dataset.info), described

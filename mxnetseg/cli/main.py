@@ -24,6 +24,7 @@ VERBS = (
     "runs",
     "convert",
     "export",
+    "quantize",
     "check",
     "stats",
     "browse",

@@ -118,6 +118,8 @@ class Builder:
             The name of its output, or a list if there are several.
         """
         inputs = [getattr(i, "name", i) or "" for i in inputs]
+        while inputs and not inputs[-1]:
+            inputs.pop()  # ONNX Runtime joins no convolution whose bias has an empty name
         key = operator, tuple(inputs), outputs, repr(sorted(attributes.items()))
         if key not in self._shared:
             if inputs and all(i in self._constants or not i for i in inputs):

@@ -40,9 +40,8 @@ def export(path, out, form="logits", size=None, opset=17, target="onnx"):
     _check(out, opset, target)
     saved = checkpoint.read(path)
     net, description = checkpoint.network(saved), saved.description
-    more = {**_origin(saved), "checkpoint": {"name": Path(path).name, "sha256": _hash(path)}}
     channels_last = target == "onnx"
-    model = build(net, description, form, size, opset, channels_last, more)
+    model = build(net, description, form, size, opset, channels_last, provenance(saved))
     rules = about.rules(net, description, form, size)
     write = _write_openvino if target == "openvino" else _write_onnx
     with write(model, Path(out)) as (run, runtime):
@@ -72,9 +71,10 @@ def _check(out, opset, target):
         raise UsageError(f"--opset takes {known[0]} to {known[-1]}, not {opset}.")
 
 
-def _origin(saved):
-    """What the checkpoint says of where it comes from, and what an evaluation needs; no paths."""
-    meta, found = saved.meta, {}
+def provenance(saved):
+    """Where a checkpoint comes from, and what an evaluation needs of it, as JSON; no paths."""
+    meta = saved.meta
+    found = {"checkpoint": {"name": Path(saved.path).name, "sha256": _hash(saved.path)}}
     for key in ("origin", "protocol"):
         if meta.get(key):
             found[key] = meta[key]

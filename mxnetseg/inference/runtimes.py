@@ -51,11 +51,7 @@ class RuntimeBackend:
 
     def __call__(self, images, padded=None, context=0):
         """Start the network on a batch; does not wait. See ``MXNetBackend``."""
-        height, width = images.shape[1:3]
-        rows, columns = self.padded_size(*(padded or (height, width)))
-        x = on_cpu(images, *self._normalization)
-        if (rows, columns) != (height, width):
-            x = np.pad(x, ((0, 0), (0, 0), (0, rows - height), (0, columns - width)))
+        x = self.normalized(images, padded)
         return _Pending(self._workers[context].submit(self._forward, context, x))
 
     def _forward(self, context, x):
@@ -66,6 +62,19 @@ class RuntimeBackend:
             raise MXNetSegError(
                 f"{self.runtime['name']} fails for images of {size}: {_first_line(error)}"
             ) from None
+
+    def run(self, x):
+        """The logits for what :meth:`normalized` gave, on the first device."""
+        return self._forward(0, x)
+
+    def normalized(self, images, padded=None):
+        """What the network is given for a batch: float32 (N, C, rows, columns)."""
+        height, width = images.shape[1:3]
+        rows, columns = self.padded_size(*(padded or (height, width)))
+        x = on_cpu(images, *self._normalization)
+        if (rows, columns) != (height, width):
+            x = np.pad(x, ((0, 0), (0, 0), (0, rows - height), (0, columns - width)))
+        return x
 
     def padded_size(self, height, width):
         """The size that the network sees for an image of (height, width)."""

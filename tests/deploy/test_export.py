@@ -119,6 +119,18 @@ def test_a_fixed_size_is_folded():
     exported(net, size=(64, 96))
 
 
+def test_norms_can_be_folded(tmp_path):
+    """ONNX Runtime leaves no norm behind a convolution: the graph is as it wants it."""
+    net = settled("fcn", CLASSES, "mobilenet_v2_0_25", output_stride=16)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(tmp_path / "folded.onnx")
+    model = forms.build(net, description(CLASSES)).SerializeToString()
+    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    kinds = [n.op_type for n in onnx.load(str(tmp_path / "folded.onnx")).graph.node]
+    assert kinds.count("Conv") > 50 and "BatchNormalization" not in kinds
+
+
 @pytest.mark.parametrize("opset", (18, 21))
 def test_newer_operators(eprnet, opset):
     exported(eprnet, opset=opset)

@@ -1,0 +1,278 @@
+"""An exported network in 8-bit integers: calibrated on images, sensitive layers left in float."""
+
+import contextlib
+import logging
+import tempfile
+from pathlib import Path
+from typing import NamedTuple, Tuple
+
+import numpy as np
+
+from ..errors import MXNetSegError
+from ..inference.onnxfile import NetworkFile
+from ..packages import onnx, onnxruntime
+from ..packages import quantization as quantization_tools
+
+CALIBRATED, FLOAT = "calibrated.onnx", "float.onnx"
+
+
+class Quantized(NamedTuple):
+    """A network in integers.
+
+    Attributes:
+        file: NetworkFile. floating: names of the groups of layers that were left in float.
+    """
+
+    file: NetworkFile
+    floating: Tuple[str, ...] = ()
+
+
+class Quantizer:
+    """Makes a network's integer version, with any of its layers in float.
+
+    Weights have a scale per channel and 7 bits: sums of products of 8 bits overflow on processors
+    without VNNI. Activations have 8 bits without sign, their ranges are the largest that occur.
+
+    Args:
+        file: NetworkFile in float32.
+        images: iterator of normalised images, float32 (1, C, H, W), on which it is calibrated.
+
+    Raises:
+        UsageError: a package is missing. MXNetSegError: ONNX Runtime cannot quantise it.
+    """
+
+    def __init__(self, file, images):
+        self.source = file
+        self.input = file.meta["inner"]["image"]
+        with tempfile.TemporaryDirectory() as folder:
+            plain, whole = Path(folder) / FLOAT, Path(folder) / CALIBRATED
+            try:
+                _fold_norms(file.model, plain)
+                with _quiet():
+                    _calibrate(plain, whole, self.input, images)
+            except MXNetSegError:
+                raise
+            except Exception as error:  # of many kinds
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise MXNetSegError(f"ONNX Runtime cannot quantise the network: {reason}") from None
+            self._float, self._whole = (onnx().load(str(path)) for path in (plain, whole))
+        self.groups = _groups(self._float.graph)
+
+    def network(self, floating=()):
+        """The Quantized in which the layers of some ``groups`` are in float."""
+        kept = {name for group in floating for name in self.groups[group]}
+        model = _with_float(self._whole, self._float, kept)
+        meta = {**self.source.meta, "precision": "int8"}
+        return Quantized(NetworkFile(model, meta, self.source.path), tuple(floating))
+
+    def ranked(self, run, images, logits):
+        """The groups, those first whose quantisation alone changes the logits most.
+
+        Args:
+            run: function of a NetworkFile -> function of normalised images.
+            images: some normalised images. logits: those of the float network for them.
+
+        Returns:
+            A list of (group, root of the mean squared error as a share of the logits' standard
+            deviation).
+        """
+        found = []
+        for group in self.groups:
+            others = [name for name in self.groups if name != group]
+            infer = run(self.network(others).file)
+            error = [np.square(infer(x) - y).mean() for x, y in zip(images, logits)]
+            deviation = np.mean([np.var(y) for y in logits])
+            found.append((group, float(np.sqrt(np.mean(error) / deviation))))
+        return sorted(found, key=lambda pair: -pair[1])
+
+
+def search(quantizer, score, run, images, limit):
+    """The Quantized whose score is at least ``limit``, with few layers in float.
+
+    Args:
+        score: function of a NetworkFile -> its score.
+        run, images: see :meth:`Quantizer.ranked`.
+
+    Returns:
+        (Quantized, its score); the best one if all lose more.
+    """
+    found = [(quantizer.network(), score(quantizer.network().file))]
+    if found[0][1] < limit:
+        float_run = run(quantizer.source)
+        ranked = quantizer.ranked(run, images, [float_run(x) for x in images])
+        count = 1
+        while found[-1][1] < limit and count < len(ranked):
+            network = quantizer.network([group for group, _ in ranked[:count]])
+            found.append((network, score(network.file)))
+            count *= 2
+    if found[-1][1] >= limit:
+        return found[-1]
+    return max(found, key=lambda pair: pair[1])
+
+
+def surrounded(model, quantized, meta):
+    """The whole exported model with a quantised network inside; ``meta``: further metadata."""
+    package = onnx()
+    image, logits = (quantized.file.meta["inner"][key] for key in ("image", "logits"))
+    head = _ancestors(model.graph, {image})
+    outputs = {value.name for value in model.graph.output}
+    tail = _ancestors(model.graph, outputs, {image, logits})
+    tail = [node for node in tail if node not in head]
+    inner = package.ModelProto()
+    inner.CopyFrom(quantized.file.model)
+    _rename(inner.graph, "int8/", {image, logits})
+    new = package.ModelProto()
+    new.CopyFrom(model)
+    del new.graph.node[:]
+    new.graph.node.extend([*head, *inner.graph.node, *tail])
+    used = {name for node in new.graph.node for name in node.input}
+    tensors = [t for t in (*model.graph.initializer, *inner.graph.initializer) if t.name in used]
+    del new.graph.initializer[:]
+    new.graph.initializer.extend(tensors)
+    del new.opset_import[:]
+    new.opset_import.extend(inner.opset_import)
+    new.ir_version = max(model.ir_version, inner.ir_version)
+    kept = {item.key: item.value for item in model.metadata_props}
+    del new.metadata_props[:]
+    package.helper.set_model_props(new, {**kept, **meta})
+    return new
+
+
+def _fold_norms(model, path):
+    """Write the model with batch norms folded into convolutions, as ONNX Runtime does it."""
+    runtime = onnxruntime()
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 3
+    runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _calibrate(plain, whole, name, images):
+    tools = quantization_tools()
+
+    class Reader(tools.CalibrationDataReader):
+        def get_next(self):
+            image = next(images, None)
+            return None if image is None else {name: image}
+
+    tools.quantize_static(
+        str(plain),
+        str(whole),
+        Reader(),
+        quant_format=tools.QuantFormat.QDQ,
+        activation_type=tools.QuantType.QUInt8,
+        weight_type=tools.QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,
+    )
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without ONNX Runtime's advice on preprocessing, which has been done."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _groups(graph):
+    """{part of the network: names of its operators' first outputs}, in order.
+
+    A part is called after the first two words of its layers' names: ``backbone.layer1``. Operators
+    without parameters belong to the part before them.
+    """
+    groups, current = {}, "input"
+    for node in graph.node:
+        words = node.output[0].split(".")
+        if len(words) > 1:
+            current = ".".join(words[:2]) if len(words) > 2 else words[0]
+        groups.setdefault(current, []).append(node.output[0])
+    return groups
+
+
+def _with_float(whole, plain, kept):
+    """``whole`` with those of its operators as in ``plain`` whose first outputs are ``kept``.
+
+    ONNX Runtime leaves a ReLU out where the range of the integers does its work, and gives its name
+    to what came before it. So float operators read such a tensor from behind the integers.
+    """
+    package = onnx()
+    originals = {name: node for node in plain.graph.node for name in node.output}
+    kept = kept & set(originals)
+    integers = {n.output[0]: n for n in whole.graph.node if n.output[0] not in kept}
+    clipped = {
+        name for name, node in integers.items()
+        if name in originals and node.op_type != originals[name].op_type
+    }  # fmt: skip
+    behind = _behind_integers(whole.graph)
+    makers = {}
+    for name, node in originals.items():
+        if clipped.intersection(node.input):
+            copy = package.NodeProto()
+            copy.CopyFrom(node)
+            copy.input[:] = [behind[i] if i in clipped else i for i in node.input]
+            node = copy
+        makers[name] = node
+    for node in integers.values():
+        makers.update(dict.fromkeys(node.output, node))
+    nodes, ready = [], set()
+    pending = [value.name for value in whole.graph.output]
+    while pending:  # depth first: every node behind what it reads
+        node = makers.get(pending[-1])
+        if node is None or pending[-1] in ready:
+            pending.pop()
+            continue
+        missing = [name for name in node.input if name in makers and name not in ready]
+        if missing:
+            pending.extend(missing)
+        else:
+            nodes.append(node)
+            ready.update(node.output)
+    new = package.ModelProto()
+    new.CopyFrom(whole)
+    del new.graph.node[:]
+    new.graph.node.extend(nodes)
+    wanted = {name for node in nodes for name in node.input} - ready
+    tensors = {t.name: t for t in (*plain.graph.initializer, *whole.graph.initializer)}
+    del new.graph.initializer[:]
+    new.graph.initializer.extend(t for name, t in tensors.items() if name in wanted)
+    del new.graph.value_info[:]
+    return new
+
+
+def _behind_integers(graph):
+    """{tensor: the same after it was an integer} of all that are made integers."""
+    integers = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "QuantizeLinear"}
+    return {
+        integers[node.input[0]]: node.output[0]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in integers
+    }
+
+
+def _ancestors(graph, wanted, known=()):
+    """The nodes that lead to the tensors ``wanted``, from those that are ``known``."""
+    wanted, found = set(wanted) - set(known), []
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output):
+            found.append(node)
+            wanted.update(set(node.input) - set(known))
+    return found[::-1]
+
+
+def _rename(graph, prefix, but):
+    """Put a prefix before the names of all tensors of a graph ``but`` those."""
+
+    def new(name):
+        return name if not name or name in but else prefix + name
+
+    for node in graph.node:
+        node.input[:] = [new(name) for name in node.input]
+        node.output[:] = [new(name) for name in node.output]
+        node.name = prefix + node.name
+    for tensor in graph.initializer:
+        tensor.name = new(tensor.name)

@@ -1,0 +1,138 @@
+"""Networks in integers: what they lose, what stays in float, what is written."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mxnetseg import checkpoint, data
+from mxnetseg.cli import main
+from mxnetseg.cli import quantize as command
+from mxnetseg.deploy import forms, quantize
+from mxnetseg.inference import onnxfile, runtimes
+from mxnetseg.inference.merge import segment
+from mxnetseg.inference.protocol import Protocol
+
+from ..settled import settled
+from ..tiny import description, image
+
+onnx = pytest.importorskip("onnx", reason="needs pip install onnx")
+pytest.importorskip("onnxruntime", reason="needs pip install onnxruntime")
+
+
+def start(file):
+    return runtimes.start("onnxruntime", file, ["cpu"])
+
+
+@pytest.fixture(scope="module", params=("eprnet", pytest.param("bisenet", marks=pytest.mark.slow)))
+def made(request):
+    """(exported model, its NetworkFile, its Quantizer, some images)."""
+    net = settled(request.param, 5, {"bisenet": "xception39"}.get(request.param))
+    model = forms.build(net, description(5), "classes")
+    source = onnxfile.of_model(model)
+    images = [start(source).normalized(image(64, 96, k)[None]) for k in range(4)]
+    return model, source, quantize.Quantizer(source, iter(images)), images
+
+
+def error(file, source, images):
+    """Root of the mean squared difference, as a share of the logits' standard deviation."""
+    wanted = [start(source).run(x) for x in images]
+    found = [start(file).run(x) for x in images]
+    return np.sqrt(np.mean([np.square(a - b) for a, b in zip(found, wanted)]) / np.var(wanted))
+
+
+def test_integers_are_near_and_float_is_nearer(made):
+    _, source, quantizer, images = made
+    whole = quantizer.network()
+    kinds = {n.op_type for n in whole.file.model.graph.node}
+    assert "QuantizeLinear" in kinds and "BatchNormalization" not in kinds
+    groups = list(quantizer.groups)
+    errors = [
+        error(quantizer.network(floating).file, source, images)
+        for floating in ((), groups[: len(groups) // 2], groups)
+    ]
+    assert 0.5 > errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.02  # biases and the output are still rounded
+
+
+def test_parts_are_ranked_by_what_they_change(made):
+    _, source, quantizer, images = made
+    logits = [start(source).run(x) for x in images[:2]]
+    ranked = quantizer.ranked(lambda file: start(file).run, images[:2], logits)
+    assert {name for name, _ in ranked} == set(quantizer.groups)
+    shares = [share for _, share in ranked]
+    assert shares == sorted(shares, reverse=True) and shares[0] > 0
+    worst = error(quantizer.network([ranked[0][0]]).file, source, images)
+    assert worst < error(quantizer.network().file, source, images)
+
+
+def test_the_search_leaves_as_few_in_float_as_needed(made):
+    _, _, quantizer, images = made
+
+    def search(limit):
+        return quantize.search(
+            quantizer, lambda file: scores.pop(0), lambda file: start(file).run, images[:1], limit
+        )
+
+    scores = [0.7]
+    assert search(0.7)[0].floating == ()
+    scores = [0.5, 0.6, 0.7]
+    network, score = search(0.7)
+    assert len(network.floating) == 2 and score == 0.7
+    scores = [0.5, 0.6] + [0.1] * 9
+    assert search(0.7)[1] == 0.6  # the best of those that lose too much
+
+
+def test_the_whole_file(made, tmp_path):
+    model, _, quantizer, _ = made
+    network = quantizer.network()
+    whole = quantize.surrounded(model, network, {"precision": '"int8"'})
+    onnxfile.seal(whole)
+    onnx.checker.check_model(whole)
+    (tmp_path / "net.onnx").write_bytes(whole.SerializeToString())
+    backend = start(onnxfile.read(tmp_path / "net.onnx"))
+    assert backend.runtime["precision"] == "int8"
+    pixels = image(50, 70)
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(whole.SerializeToString())
+    (classes,) = session.run(None, {"pixels": pixels[None]})
+    assert (classes[0] == segment(backend, pixels, Protocol())).mean() > 0.999
+
+
+@pytest.fixture
+def saved(tmp_path):
+    info = data.info("synthetic")
+    net = settled("eprnet", info.num_classes)
+    experiment = {"data": {"name": "synthetic", "options": {"size": [48, 64], "scenes": 6}}}
+    meta = checkpoint.describe(net, info, experiment=experiment)
+    checkpoint.save(tmp_path / "net.params", net, meta)
+    return tmp_path / "net.params"
+
+
+def test_command(saved, tmp_path, capsys):
+    out = tmp_path / "net.onnx"
+    assert main(["quantize", str(saved), "-o", str(out), "--images", "3", "--force"]) == 0
+    said = capsys.readouterr().out
+    assert "mIoU      float32" in said and "int8 in onnxruntime" in said
+    meta = onnxfile.read(out).meta
+    assert meta["precision"] == "int8" and meta["quantization"]["images"] == 3
+    assert out.stat().st_size < 0.5 * saved.stat().st_size
+    assert main(["eval", "--checkpoint", str(out), "-o", str(tmp_path / "e"), "--ctx", "cpu"]) == 0
+    result = json.loads((tmp_path / "e/results.json").read_text())
+    assert result["miou"] == pytest.approx(meta["quantization"]["miou"]["int8"], abs=1e-9)
+
+
+def test_what_loses_too_much_is_not_written(saved, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "LIMIT", -1.0)
+    out = tmp_path / "net.onnx"
+    assert main(["quantize", str(saved), "-o", str(out), "--images", "2"]) == 1
+    assert "nothing is written" in capsys.readouterr().err and not out.exists()
+
+
+def test_wrong_use(saved, tmp_path, capsys):
+    for more, words in (
+        (["-o", "net.params"], "must end in .onnx"),
+        (["-o", "net.onnx", "--images", "0"], "counts from 1"),
+    ):
+        assert main(["quantize", str(saved), *more]) == 2
+        assert words in capsys.readouterr().err

@@ -34,6 +34,13 @@ FORMAT = 2
 META = "meta"
 OPTIMIZER = "optimizer:"
 
+PLACES = (  # settings that are paths
+    ("data", "root"),
+    ("data", "cache_folder"),
+    ("model", "weights"),
+    ("model", "backbone_weights"),
+)
+
 
 @dataclass
 class Checkpoint:
@@ -160,7 +167,7 @@ def halve(path, out):
     """Write a checkpoint in half the bytes: weights as float16, no state of the optimiser.
 
     Norms keep float32: running variances span more than float16 does. A file that is read has
-    float32 throughout.
+    float32 throughout. Where data and weights lay on this machine is left out.
 
     Raises:
         UsageError, MXNetSegError: see :func:`read`.
@@ -170,7 +177,12 @@ def halve(path, out):
         name: value.astype(np.float16) if value.ndim > 1 else value
         for name, value in saved.parameters.items()
     }
-    write(out, arrays, saved.meta)
+    meta = json.loads(json.dumps(saved.meta))
+    for section, key in PLACES:
+        settings = meta.get("experiment", {}).get(section, {})
+        if settings.get(key):
+            settings[key] = Path(settings[key]).name if section == "model" else None
+    write(out, arrays, meta)
 
 
 def network(checkpoint, ctx=None):

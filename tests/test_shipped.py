@@ -1,5 +1,6 @@
 """The networks that come with the repository."""
 
+import json
 import shutil
 
 import cv2
@@ -16,9 +17,9 @@ def trained(tmp_path):
     net = models.create("fcn", 3, backbone="resnet18", aux=False)
     net(mx.nd.zeros((1, 3, 32, 32)))
     path = tmp_path / "trained.params"
-    checkpoint.save(
-        path, net, checkpoint.describe(net, tiny.description(3)), {"mean:x": mx.nd.ones(3)}
-    )
+    lay = {"data": {"root": "/home/me/data"}, "model": {"backbone_weights": "/home/me/b.params"}}
+    about = checkpoint.describe(net, tiny.description(3), experiment=lay)
+    checkpoint.save(path, net, about, {"mean:x": mx.nd.ones(3)})
     return path
 
 
@@ -28,6 +29,7 @@ def test_half_the_bytes_and_the_same_network(trained, tmp_path):
     assert out.stat().st_size < 0.51 * trained.stat().st_size
     before, after = checkpoint.read(trained), checkpoint.read(out)
     assert after.optimizer == {} and after.meta["network"] == before.meta["network"]
+    assert after.experiment == {"data": {"root": None}, "model": {"backbone_weights": "b.params"}}
     assert list(after.parameters) == list(before.parameters)
     for name, value in before.parameters.items():
         value, small = value.asnumpy(), after.parameters[name].asnumpy()
@@ -62,3 +64,14 @@ def test_what_was_trained_here_comes_first(trained, tmp_path, monkeypatch, capsy
     assert cli.main(["predict", "photo.png", "--ctx", "cpu", "-o", "out"]) == 0
     out = capsys.readouterr().out
     assert "best.params" in out and "shipped" not in out
+
+
+@pytest.mark.skipif(not shipped.find("streets"), reason="weights/streets.params is not here")
+def test_the_shipped_network_scores_what_is_stated(shared, tmp_path):
+    """Every ninth validation image of CamVid; weights/README.md states the score of all."""
+    root = shared / "data/CamVid"
+    out = tmp_path / "out"
+    command = ["eval", "--checkpoint", "streets", "--data", "camvid", "--data-root", str(root)]
+    assert cli.main([*command, "--index", "0:9", "--ctx", "cpu", "-o", str(out)]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert results["miou"] > 0.62 and results["pixel_accuracy"] > 0.9

@@ -15,6 +15,7 @@ T := tests
 # The picture is twice as large as the scenes that the network sees in training, hence --scales.
 demo: $(READY)
 	rm -rf $(DEMO)
+	$(BIN)/mxnetseg predict --checkpoint streets demo/street.jpg --out $(DEMO)/streets
 	$(BIN)/mxnetseg train --config configs/synthetic/demo.yaml --out $(DEMO)/train
 	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode val --ms --out $(DEMO) \
 		--predictions --metrics boundary_iou boundary_distance calibration bootstrap

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import mxnet as mx
@@ -10,6 +13,8 @@ import pytest
 
 from mxnetseg import checkpoint, cli, models, shipped
 from tests import tiny
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -75,3 +80,15 @@ def test_the_shipped_network_scores_what_is_stated(shared, tmp_path):
     assert cli.main([*command, "--index", "0:9", "--ctx", "cpu", "-o", str(out)]) == 0
     results = json.loads((out / "results.json").read_text())
     assert results["miou"] > 0.62 and results["pixel_accuracy"] > 0.9
+
+
+@pytest.mark.skipif(not shipped.find("streets"), reason="weights/streets.params is not here")
+def test_the_example_in_python(tmp_path):
+    image = tmp_path / "street.jpg"
+    shutil.copy(ROOT / "demo/street.jpg", image)
+    command = [sys.executable, str(ROOT / "demo/segment.py"), str(image)]
+    done = subprocess.run([*command, "road"], cwd=tmp_path, text=True, capture_output=True)
+    assert "of the image, highest score" in done.stdout, done.stderr
+    assert cv2.imread(str(tmp_path / "overlay.png")).shape == cv2.imread(str(image)).shape
+    done = subprocess.run([*command, "moon"], cwd=tmp_path, text=True, capture_output=True)
+    assert done.returncode == 1 and "no class moon" in done.stderr

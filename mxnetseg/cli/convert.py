@@ -41,7 +41,7 @@ def run(args):
 
     if [args.source is None, args.target is None, not args.half].count(False) != 1:
         raise UsageError(
-            "Give one of --from (their file becomes ours), --to (the other way) and --half."
+            "Give either --from (their file becomes ours), --to (the other way) or --half."
         )
     if args.half:
         checkpoint.halve(args.file, args.out)

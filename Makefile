@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow test-fuzz test-cpus test-faults test-gpu-path test-pythons bench docs lint format clean
+.PHONY: demo test test-slow test-fuzz test-cpus test-faults test-gpu-path test-pythons test-wheel bench docs lint format clean
 
 # what `make test` runs: make test T=tests/models
 T := tests
@@ -53,6 +53,10 @@ test-fuzz: $(READY)
 
 test-pythons:
 	tests/pythons.sh
+
+# The wheel, in empty environments.
+test-wheel:
+	tests/wheel.sh
 
 # Against GluonCV, the usual way of many rows.
 bench: $(VENV)/gluoncv

@@ -175,7 +175,8 @@ def _facts_or_none(name, backbone, num_classes):
 
 
 def _count(net, running=False):
-    parameters = net.collect_params().values()
+    # collect_params() searches every list of every block first, which takes longer than the rest
+    parameters = net._collect_params_with_prefix().values()
     return sum(int(np.prod(p.shape)) for p in parameters if running or p.grad_req != "null")
 
 

@@ -433,17 +433,15 @@ def frequencies(runs):
                 if part[k] > 0 and c["iou"] is not None
             ]
         )
-    if not all(points):
-        return None
-    return figures.scatter(points, "share of the labelled pixels", "IoU over class frequency")
+    labels = "share of the labelled pixels", "IoU over class frequency"
+    return figures.scatter(points, *labels) if all(points) else None
 
 
 def balance(run):
     """[{"name", "truth", "found"}]: shares of the pixels, the most frequent first."""
-    counts = run.confusion
-    if counts is None:
+    if run.confusion is None:
         return []
-    colors = _colors(run)
+    counts, colors = run.confusion, _colors(run)
     truth, found = (counts.sum(axis=axis) / max(int(counts.sum()), 1) for axis in (1, 0))
     order = [k for k in np.argsort(-truth, kind="stable") if truth[k] or found[k]]
     return [

@@ -13,6 +13,7 @@ from ..nn import (
     Activation,
     TwoGraphBlock,
     conv2d,
+    conv_unit,
     global_pool,
     norm_layer,
     sequential,
@@ -128,13 +129,7 @@ class MobileNetV3(Backbone):
         self.strides = stage_strides(output_stride)
         dilations = (1, 1, 2 if atrous3 else 1, 2 if atrous4 else 1)
         channels = round_channels(16 * width)
-        self.layer0 = sequential(
-            sequential(
-                conv2d(3, channels, 3, 2, bias=False),
-                norm_layer(channels),
-                Activation("hard_swish"),
-            )
-        )
+        self.layer0 = sequential(conv_unit(3, channels, 3, 2, act="hard_swish"))
         reached, tapped = 2, []
         for i, (blocks, stride, dilation) in enumerate(zip(STAGES[mode], self.strides, dilations)):
             stage = nn.HybridSequential()

@@ -14,6 +14,7 @@ from ..nn import (
     ConvUnit,
     concat,
     conv2d,
+    conv_unit,
     global_pool,
     norm_layer,
     numbered,
@@ -50,12 +51,8 @@ class LightAtrousUnit(nn.HybridBlock):
     def __init__(self, channels, rate):
         super().__init__()
         self.conv = sequential(
-            conv2d(channels, channels, 3, dilation=rate, groups=channels, bias=False),
-            norm_layer(channels),
-            Activation("hard_swish"),
-            conv2d(channels, channels, bias=False),
-            norm_layer(channels),
-            nn.Activation("relu"),
+            *conv_unit(channels, channels, 3, dilation=rate, groups=channels, act="hard_swish"),
+            *conv_unit(channels, channels),
         )
 
     def hybrid_forward(self, F, x):

@@ -14,9 +14,7 @@ from ..nn import (
     Bottleneck,
     PreActHead,
     basic_stage,
-    conv2d,
     conv_unit,
-    norm_layer,
     pre_activated,
     relu,
     resize_like,
@@ -114,9 +112,8 @@ class PIDNet(SegmentationModel):
         light = m == 2
 
         self.conv1 = sequential(
-            conv2d(3, c, 3, 2, 1), norm_layer(c), nn.Activation("relu"),
-            conv2d(c, c, 3, 2, 1), norm_layer(c), nn.Activation("relu"),
-        )  # fmt: skip
+            *conv_unit(3, c, 3, 2, bias=True), *conv_unit(c, c, 3, 2, bias=True)
+        )
         self.layer1 = basic_stage(c, c, m)
         self.layer2 = basic_stage(c, 2 * c, m, stride=2)
         self.layer3 = basic_stage(2 * c, 4 * c, n, stride=2)

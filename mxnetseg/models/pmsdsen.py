@@ -220,8 +220,8 @@ def _head(channels, num_classes, act):
     """1 x 1 unit, 1 x 1 to the classes, and a norm over the scores."""
     half = channels // 2
     return sequential(
-        *(conv2d(channels, half), norm_layer(half), activation(act, half)),
-        *(conv2d(half, num_classes), norm_layer(num_classes)),
+        *conv_unit(channels, half, bias=True, act=act),
+        *conv_unit(half, num_classes, bias=True, act=None),
     )
 
 
@@ -245,9 +245,9 @@ class PMSDSEN(SegmentationModel):
         self.DWFF4 = WeightedFusion(2 * c, reduction=8)
         self.DWFF5 = WeightedFusion(c, reduction=4)
         self.Stem_Conv = sequential(
-            conv2d(3, c // 2, 3, 2), norm_layer(c // 2), activation(act, c // 2),
-            conv2d(c // 2, c, 3), norm_layer(c),
-        )  # fmt: skip
+            *conv_unit(3, c // 2, 3, 2, bias=True, act=act),
+            *conv_unit(c // 2, c, 3, bias=True, act=None),
+        )
         self.layer1, self.layer2, self.layer3, self.layer4, self.layer5 = (
             sequential(*(Unit(channels, act) for _ in range(depth)))
             for depth, channels in zip(DEPTHS, (c, 2 * c, 4 * c, 2 * c, c))

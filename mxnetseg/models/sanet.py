@@ -15,7 +15,6 @@ from ..nn import (
     basic_stage,
     conv2d,
     conv_unit,
-    norm_layer,
     relu,
     resize_like,
     sequential,
@@ -96,9 +95,8 @@ class SANet(SegmentationModel):
         c = planes
         self._half = 2 * c
         self.stom = sequential(  # the stem, as published checkpoints spell it
-            conv2d(3, c, 3, 2, 1), norm_layer(c), nn.Activation("relu"),
-            conv2d(c, c, 3, 2, 1), norm_layer(c), nn.Activation("relu"),
-        )  # fmt: skip
+            *conv_unit(3, c, 3, 2, bias=True), *conv_unit(c, c, 3, 2, bias=True)
+        )
         self.layer1 = basic_stage(c, c, n0)
         self.layer2 = basic_stage(c, 2 * c, n1, stride=2)
         self.layer3 = basic_stage(2 * c, 4 * c, n1)

@@ -3,7 +3,7 @@
 from mxnet.gluon import nn
 
 from .activation import relu
-from .conv import ConvUnit, conv2d, sequential
+from .conv import ConvUnit, conv2d, conv_unit, sequential
 from .norm import norm_layer
 
 
@@ -32,9 +32,7 @@ class FCNHead(nn.HybridBlock):
 def sequential_head(in_channels, width, num_classes, dropout=0.1):
     """A 3 x 3 unit, dropout of whole channels, 1 x 1 to the classes (semseg, MLMSNet)."""
     return sequential(
-        conv2d(in_channels, width, 3, bias=False),
-        norm_layer(width),
-        nn.Activation("relu"),
+        *conv_unit(in_channels, width, 3),
         nn.Dropout(dropout, axes=(2, 3)),
         conv2d(width, num_classes),
     )

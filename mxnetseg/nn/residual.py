@@ -8,16 +8,14 @@ stage then gets both the sum and, through a ReLU of its own, the activated map.
 from mxnet.gluon import nn
 
 from .activation import relu
-from .conv import conv2d, sequential
+from .conv import conv2d, conv_unit, sequential
 from .norm import norm_layer
 
 
 def _shortcut(in_channels, channels, stride):
     if stride == 1 and in_channels == channels:
         return None
-    return sequential(
-        conv2d(in_channels, channels, stride=stride, bias=False), norm_layer(channels)
-    )
+    return conv_unit(in_channels, channels, stride=stride, act=None)
 
 
 class BasicBlock(nn.HybridBlock):

@@ -35,6 +35,19 @@ def unsupported(node, detail=""):
     )
 
 
+def adder(table):
+    """The decorator that enters a function into ``table`` under the names of operators."""
+
+    def register(*names):
+        def add(function):
+            table.update(dict.fromkeys(names, function))
+            return function
+
+        return add
+
+    return register
+
+
 class Builder:
     """Collects operators, each behind what it reads.
 

@@ -9,9 +9,10 @@ import math
 import numpy as np
 
 from . import shaping
-from .builder import unsupported
+from .builder import adder, unsupported
 
 OPERATORS = {}
+_register = adder(OPERATORS)
 
 
 def convert(builder, node, inputs):
@@ -25,14 +26,6 @@ def convert(builder, node, inputs):
         raise unsupported(node)
     names = function(builder, node, *inputs)
     return names if isinstance(names, list) else [names]
-
-
-def _register(*names):
-    def add(function):
-        OPERATORS.update(dict.fromkeys(names, function))
-        return function
-
-    return add
 
 
 # --- element by element ------------------------------------------------------------------------

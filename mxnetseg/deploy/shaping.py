@@ -2,18 +2,11 @@
 
 import numpy as np
 
-from .builder import unsupported
+from .builder import adder, unsupported
 
 OPERATORS = {}
+_register = adder(OPERATORS)
 END = np.iinfo(np.int64).max
-
-
-def _register(*names):
-    def add(function):
-        OPERATORS.update(dict.fromkeys(names, function))
-        return function
-
-    return add
 
 
 # --- other shapes ------------------------------------------------------------------------------

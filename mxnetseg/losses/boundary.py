@@ -7,7 +7,7 @@ from mxnet import autograd
 
 from . import options
 from .base import Criterion, of_step, over_devices, registry, weighted_mean
-from .cross_entropy import largest
+from .cross_entropy import largest, mean
 
 
 @registry.register("boundary_aware")
@@ -43,13 +43,11 @@ class BoundaryAware(Criterion):
         self.ohem = options.switch(name, "ohem", ohem)
 
     def reduce(self, terms, class_weights, total, auxiliary):
-        factors = [t.factor for t in terms]
         if not self.ohem:
-            counts = [t.weight for t in terms] if total is None else total.weight
-            return weighted_mean(terms, factors, counts)
+            return mean(terms, total)
         if auxiliary:
             pixels = sum(t.label.size for t in terms) if total is None else total.pixels
-            return weighted_mean(terms, factors, float(pixels))
+            return weighted_mean(terms, [t.factor for t in terms], float(pixels))
         return of_step(self._hard_mean(terms, [t.valid for t in terms]), terms, total)
 
     def joint(self, main, boundary, total):

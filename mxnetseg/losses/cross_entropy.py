@@ -9,7 +9,7 @@ from ..errors import UsageError
 from ..runtime import on_host
 from . import options
 from .base import Criterion, of_step, over_devices, registry, totals, weighted_mean
-from .pixels import Variant
+from .pixels import PLAIN, Variant
 
 _ROUNDING = 1e-6  # a tenth of 50 pixels is 5
 
@@ -28,7 +28,7 @@ class CrossEntropy(Criterion):
         self.variant = _smoothed("cross_entropy", label_smoothing)
 
     def reduce(self, terms, class_weights, total, auxiliary):
-        return _mean(terms, total, self.variant)
+        return mean(terms, total, self.variant)
 
 
 @registry.register("focal")
@@ -45,7 +45,7 @@ class Focal(Criterion):
         self.variant = Variant(gamma=options.number("focal", "gamma", gamma, 0))
 
     def reduce(self, terms, class_weights, total, auxiliary):
-        return _mean(terms, total, self.variant)
+        return mean(terms, total, self.variant)
 
 
 @registry.register("ohem")
@@ -124,7 +124,7 @@ def _smoothed(loss, smoothing):
     return Variant(smoothing=smoothing)
 
 
-def _mean(terms, total, variant):
+def mean(terms, total, variant=PLAIN):
     """The mean over the valid pixels of the step."""
     counts = [t.weight for t in terms] if total is None else total.weight
     return weighted_mean(terms, [t.factor for t in terms], counts, variant=variant)

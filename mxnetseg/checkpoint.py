@@ -13,6 +13,7 @@ A checkpoint appears under its name only when it is complete: it is written besi
 and renamed.
 """
 
+import copy
 import json
 import os
 import zlib
@@ -96,18 +97,23 @@ def save(path, net, meta, optimizer=None):
     Raises:
         MXNetSegError: the folder cannot be written, or the disk is full.
     """
-    arrays = {
+    arrays = values(net)
+    arrays.update({OPTIMIZER + name: value for name, value in (optimizer or {}).items()})
+    write(path, arrays, meta)
+
+
+def values(net):
+    """The parameters of a network: {structured name: array}, as they are on its first device."""
+    return {
         name: p.data(p.list_ctx()[0]).as_in_context(mx.cpu())
         for name, p in net._collect_params_with_prefix().items()
     }
-    arrays.update({OPTIMIZER + name: value for name, value in (optimizer or {}).items()})
-    write(path, arrays, meta)
 
 
 def write(path, arrays, meta):
     """Write arrays and meta as :func:`save` does."""
     path = Path(path)
-    meta = {**meta, "format": FORMAT, "checksum": _checksum(arrays)}
+    meta = {**meta, "format": FORMAT, "checksum": checksum(arrays)}
     text = np.frombuffer(json.dumps(meta).encode("utf-8"), dtype=np.uint8)
     with replacing(path, what="The checkpoint ") as aside:
         try:
@@ -145,10 +151,10 @@ def read(path, any_network=False):
         )
     try:
         meta = json.loads(arrays.pop(META).asnumpy().tobytes().decode("utf-8"))
-        form, checksum = meta["format"], meta["checksum"]
+        form, expected = meta["format"], meta["checksum"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise MXNetSegError(f"{path} is damaged: its description cannot be read.") from None
-    if not (form == 1 or params.is_sealed(path)) or _checksum(arrays) != checksum:
+    if not (form == 1 or params.is_sealed(path)) or checksum(arrays) != expected:
         raise MXNetSegError(f"{path} is damaged: its checksum does not fit its content.")
     if "network" not in meta and not any_network:
         raise UsageError(
@@ -177,7 +183,7 @@ def halve(path, out):
         name: value.astype(np.float16) if value.ndim > 1 else value
         for name, value in saved.parameters.items()
     }
-    meta = json.loads(json.dumps(saved.meta))
+    meta = copy.deepcopy(saved.meta)
     for section, key in PLACES:
         settings = meta.get("experiment", {}).get(section, {})
         if settings.get(key):
@@ -238,7 +244,8 @@ def load_fitting(net, arrays, source="The checkpoint"):
     return [n for n in parameters if n not in fitting], [n for n in arrays if n not in fitting]
 
 
-def _checksum(arrays):
+def checksum(arrays):
+    """CRC-32 of {name: array}, whatever their order."""
     total = 0
     for name in sorted(arrays):
         value = arrays[name].asnumpy()

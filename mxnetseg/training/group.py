@@ -141,7 +141,9 @@ class Workers(Group):
         self.agree("The initial parameters", checksum(net))
 
     def average_statistics(self, net):
-        parameters = [p for n, p in net.collect_params().items() if "running_" in n]
+        from .health import running_statistics
+
+        parameters = running_statistics(net)
         if not parameters:
             return
         arrays = [p.data(p.list_ctx()[0]).asnumpy() for p in parameters]
@@ -193,12 +195,9 @@ def _crc(text):
 
 def checksum(net):
     """Of all parameters on the first device."""
-    total = 0
-    for name, parameter in sorted(net._collect_params_with_prefix().items()):
-        value = parameter.data(parameter.list_ctx()[0]).asnumpy()
-        total = zlib.crc32(name.encode(), total)
-        total = zlib.crc32(np.ascontiguousarray(value).data.cast("B"), total)
-    return total
+    from .. import checkpoint  # imports MXNet, which a scheduler and a server must not do here
+
+    return checkpoint.checksum(checkpoint.values(net))
 
 
 @contextlib.contextmanager

@@ -25,6 +25,12 @@ def check_finite(net, state, step):
             raise diverged(step)
 
 
+def running_statistics(net):
+    """The parameters that are running means and variances of norms."""
+    names = ("running_mean", "running_var")
+    return [p for name, p in net.collect_params().items() if name.endswith(names)]
+
+
 def average_statistics(net, contexts):
     """Give all devices the mean of their running statistics.
 
@@ -33,7 +39,6 @@ def average_statistics(net, contexts):
     """
     if len(contexts) == 1:
         return
-    for name, parameter in net.collect_params().items():
-        if name.endswith(("running_mean", "running_var")):
-            values = [parameter.data(c).as_in_context(mx.cpu()) for c in contexts]
-            parameter.set_data(mx.nd.add_n(*values) / len(values))
+    for parameter in running_statistics(net):
+        values = [parameter.data(c).as_in_context(mx.cpu()) for c in contexts]
+        parameter.set_data(mx.nd.add_n(*values) / len(values))

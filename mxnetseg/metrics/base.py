@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 
 class Metric:
     """Something that is measured on a data set.
@@ -12,6 +14,8 @@ class Metric:
     Attributes:
         name: its key in results.json, section ``counts``.
         needs_scores: whether ``update`` also gets the network's confidence.
+        counted: the names of the attributes, numbers or arrays, that are all it counts; where it
+            counts anything else, it has ``counts`` and ``add`` of its own.
 
     Args:
         description: Description of the data set: names the classes.
@@ -19,6 +23,7 @@ class Metric:
 
     name = ""
     needs_scores = False
+    counted = ()
 
     def __init__(self, description):
         self.description = description
@@ -48,11 +53,14 @@ class Metric:
 
     def counts(self):
         """Everything that was counted, as JSON."""
-        raise NotImplementedError
+        if not self.counted:
+            raise NotImplementedError
+        return {name: np.asarray(getattr(self, name)).tolist() for name in self.counted}
 
     def add(self, counts):
         """Add what :meth:`counts` of another part of the data set gave."""
-        raise NotImplementedError
+        for name in self.counted:
+            setattr(self, name, getattr(self, name) + np.asarray(counts[name]))
 
     def per_class(self, **values):
         """Rows of ``classes``: {"name": ..., key: value of the class, ...}."""

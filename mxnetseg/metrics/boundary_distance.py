@@ -19,6 +19,7 @@ class BoundaryDistance(Metric):
     """
 
     name = "boundary_distance"
+    counted = ("pixels", "right")
 
     def __init__(self, description):
         super().__init__(description)
@@ -61,13 +62,6 @@ class BoundaryDistance(Metric):
                 ),
             ),
         }
-
-    def counts(self):
-        return {"pixels": self.pixels.tolist(), "right": self.right.tolist()}
-
-    def add(self, counts):
-        self.pixels += counts["pixels"]
-        self.right += counts["right"]
 
 
 def _share(right, pixels):

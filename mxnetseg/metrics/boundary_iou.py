@@ -26,6 +26,7 @@ class BoundaryIoU(Metric):
     """
 
     name = "boundary_iou"
+    counted = ("both", "either")
 
     def __init__(self, description):
         super().__init__(description)
@@ -53,13 +54,6 @@ class BoundaryIoU(Metric):
     def result(self):
         iou = divide(self.both, self.either)
         return {"boundary_miou": number(mean(iou)), "classes": self.per_class(boundary_iou=iou)}
-
-    def counts(self):
-        return {"both": self.both.tolist(), "either": self.either.tolist()}
-
-    def add(self, counts):
-        self.both += counts["both"]
-        self.either += counts["either"]
 
 
 def near_boundary(labels, distance):

@@ -24,24 +24,22 @@ def stamp():
     return time.strftime("%Y%m%d-%H%M%S")
 
 
-def newest(name, folder=None):
-    """The newest file of a name below a folder; by default below weights/."""
+def newest(name, folder=None, otherwise=None):
+    """The newest file of a name below a folder, by default weights/; ``otherwise`` without one."""
     root = Path(folder) if folder else home() / "weights"
     found = sorted(root.glob(f"**/{name}"), key=lambda p: p.stat().st_mtime)
-    if not found:
+    if not found and otherwise is None:
         raise UsageError(f"There is no {name} below {root}. Train first, or name a checkpoint.")
-    return str(found[-1])
+    return str(found[-1]) if found else otherwise
 
 
 def named(args):
     """The path that --checkpoint names, or the newest best.params, or the shipped network."""
     if args.checkpoint:
         return args.checkpoint
-    found = list((home() / "weights").glob("**/best.params"))
-    path = None if found else shipped.find(shipped.DEFAULT)
-    if path is None:
-        path = newest("best.params")
-    print(f"checkpoint {path}" + ("" if found else " (shipped; none was trained here)"))
+    default = shipped.find(shipped.DEFAULT)
+    path = newest("best.params", otherwise=default)
+    print(f"checkpoint {path}" + " (shipped; none was trained here)" * (path == default))
     return path
 
 

@@ -240,10 +240,11 @@ def _predicted_edges(view):
 
 
 def _show_errors(args):
-    import numpy as np
+    import cv2
 
     from .. import checkpoint, files, progress, runtime
     from ..inference.backend import MXNetBackend
+    from ..inference.evaluator import lookup
     from ..inference.merge import segment
     from ..inference.protocol import Protocol
     from ..inspection import mistakes
@@ -262,7 +263,7 @@ def _show_errors(args):
         sample = dataset[index]
         classes = segment(backend, sample.image, Protocol(), sample.mask.shape)
         if order:
-            classes = np.array(order, np.uint8)[classes]
+            classes = cv2.LUT(classes, lookup(order))
         matrix.update(classes, sample.mask)
         if index in shown:
             name = PurePosixPath(sample.name)

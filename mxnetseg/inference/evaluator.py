@@ -60,7 +60,7 @@ def run(
         out = Path(out)
         files.check_folder(out)
     start, tally = time.time(), results.Tally(metrics)
-    table = None if order is None else _lookup(order)
+    table = None if order is None else lookup(order)
     with contextlib.ExitStack() as stack:
         writing = []
         if predictions:
@@ -119,7 +119,8 @@ def _check(backend, dataset, score):
         )
 
 
-def _lookup(order):
+def lookup(order):
+    """The table of ``cv2.LUT`` that gives classes the numbers of ``order``; 255 stays."""
     table = np.arange(256, dtype=np.uint8)
     table[: len(order)] = order
     return table

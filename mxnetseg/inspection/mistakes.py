@@ -6,6 +6,7 @@ import numpy as np
 from ..columns import aligned
 from ..data.images import as_picture
 from ..description import IGNORE
+from ..inference.writers import WRONG, error_map
 from ..palette import colorize
 from . import pictures
 
@@ -56,8 +57,8 @@ def as_text(found):
 def picture(pixels, mask, classes, about, name):
     """Image, truth, prediction, and the wrong pixels in the colours of the truth over grey."""
     image = as_picture(pixels)
-    wrong = (classes != mask) & (mask != IGNORE)
-    labelled = max(int((mask != IGNORE).sum()), 1)
+    errors = error_map(classes, mask)
+    wrong, labelled = errors == WRONG, max(int((errors != IGNORE).sum()), 1)
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     shown = (grey * 0.6 + 90).astype(np.uint8)
     shown[wrong] = colorize(mask, about.palette, about.void_color)[wrong]

@@ -15,10 +15,11 @@ from .. import data
 from ..data.images import as_picture
 from ..description import IGNORE
 from ..errors import MXNetSegError
+from ..inference.evaluator import lookup
 from ..inference.label_maps import LabelMaps
 from ..inference.merge import segment
 from ..inference.protocol import Protocol
-from ..inference.writers import output_name
+from ..inference.writers import WRONG, error_map, output_name
 from ..metrics import ConfusionMatrix
 from ..palette import full_palette
 from . import collect
@@ -27,8 +28,8 @@ COUNT = 12  # images of a group
 SIZES = (512, 416, 336, 272, 208)  # long sides, tried in turn until the page is small enough
 ALL_PICTURES = 3_300_000  # bytes of a page for them, as text
 SAME_SCORE = 2e-6  # per_image.csv has six decimals
-RIGHT, WRONG, VOID = 0, 1, 2
-ERROR_COLORS = np.uint8([(255, 255, 255, 0), (232, 36, 52, 255), (20, 22, 28, 190)])  # RGBA
+ERROR_COLORS = np.full((256, 4), (255, 255, 255, 0), np.uint8)  # RGBA
+ERROR_COLORS[WRONG], ERROR_COLORS[IGNORE] = (232, 36, 52, 255), (20, 22, 28, 190)
 
 
 @dataclass
@@ -130,9 +131,7 @@ class _Predictions:
         self.run, self.ask, self.taken = run, ask, set()
         self.files = {n: run.folder / "labels" / output_name(n, self.taken) for n in dataset.names}
         self.scores = {row["image"]: row["miou"] for row in run.rows}
-        self.table = np.arange(256, dtype=np.uint8)
-        if run.order is not None:
-            self.table[: len(run.order)] = run.order
+        self.table = lookup(run.order or ())
         self.network, self.maps = None, None
         folder = run.result.get("predictions")
         if folder is not None and Path(folder).is_dir():  # of `mxnetseg score`
@@ -200,13 +199,6 @@ def nearest(classes, size):
     return cv2.resize(classes, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def errors(prediction, truth):
-    """uint8 (H, W): RIGHT, WRONG, or VOID where the truth is ignored."""
-    found = (prediction != truth).astype(np.uint8)
-    found[truth == IGNORE] = VOID
-    return found
-
-
 def encode(shown, palette):
     """Everything that the page shows of the images, as data URLs, in few enough bytes.
 
@@ -235,7 +227,7 @@ def _encode(item, colors, long_side):
         "photo": webp(resize(item.image, size)),
         "truth": palette_png(truth, colors),
         "runs": [
-            (palette_png(m, colors), palette_png(errors(m, truth), ERROR_COLORS)) for m in maps
+            (palette_png(m, colors), palette_png(error_map(m, truth), ERROR_COLORS)) for m in maps
         ],
         "width": size[1],
         "height": size[0],
@@ -249,13 +241,13 @@ def webp(image, quality=72):
 
 
 def palette_png(values, colors):
-    """uint8 (H, W) indices into RGBA ``colors`` -> a data URL of a palette PNG."""
+    """uint8 (H, W) indices into 256 RGBA ``colors`` -> a data URL of a palette PNG."""
     # only the colours that occur: PNG then takes fewer bits a pixel
     used = np.unique(values)
     table = np.zeros(256, np.uint8)
     table[used] = np.arange(len(used))
     picture = Image.fromarray(cv2.LUT(np.ascontiguousarray(values), table))
-    chosen = colors[np.minimum(used, len(colors) - 1)]
+    chosen = colors[used]
     picture.putpalette(chosen[:, :3].tobytes())
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True, transparency=chosen[:, 3].tobytes())

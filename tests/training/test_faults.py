@@ -21,7 +21,7 @@ from mxnetseg.training import folder, health, trainer
 from mxnetseg.training.log import Log
 from mxnetseg.training.signals import Until
 
-from .test_trainer import difference, run, stop_at
+from .test_trainer import difference, interrupted, run
 
 
 def records(out):
@@ -39,10 +39,7 @@ def test_a_run_that_diverges_fails_and_saves_nothing(tmp_path, interval):
 
 
 def test_the_last_good_checkpoint_survives(tmp_path, monkeypatch):
-    stop_at(monkeypatch, 1)
-    with pytest.raises(trainer.Interrupted):
-        run(tmp_path)
-    saved = checkpoint.read(tmp_path / "last.params")
+    saved = interrupted(monkeypatch, tmp_path, 1)
     saved.meta["experiment"]["optim"]["lr"] = 1e12
     with pytest.raises(MXNetSegError, match="not finite"):
         run(tmp_path, resume=saved)

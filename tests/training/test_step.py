@@ -12,13 +12,12 @@ from mxnetseg.errors import UsageError
 from mxnetseg.inference.backend import MXNetBackend
 from mxnetseg.inference.evaluator import evaluate
 from mxnetseg.inference.protocol import Protocol
-from mxnetseg.training import trainer
 from mxnetseg.training.average import Average
 from mxnetseg.training.freezing import freeze
 from mxnetseg.training.optimizer import Optimizer
 
 from .test_faults import records
-from .test_trainer import difference, run, stop_at
+from .test_trainer import difference, interrupted, run
 
 
 class Line(gluon.nn.HybridBlock):
@@ -130,11 +129,7 @@ def test_the_average_is_what_is_validated_and_saved(tmp_path):
 
 def test_an_averaged_run_goes_on_exactly(tmp_path, monkeypatch):
     run(tmp_path / "whole", **AVERAGED)
-    with monkeypatch.context() as patch:
-        stop_at(patch, 2)
-        with pytest.raises(trainer.Interrupted):
-            run(tmp_path / "parts", **AVERAGED)
-    half = checkpoint.read(tmp_path / "parts" / "last.params")
+    half = interrupted(monkeypatch, tmp_path / "parts", 2, **AVERAGED)
     run(tmp_path / "parts", resume=half)
     for name in ("last.params", "best.params"):
         assert difference(tmp_path / "whole" / name, tmp_path / "parts" / name) == 0
@@ -228,10 +223,6 @@ def test_batches_of_a_step_are_one_large_batch(tmp_path, monkeypatch, name, cont
 def test_an_accumulating_run_goes_on_exactly(tmp_path, monkeypatch):
     settings = dict(train__accumulate=2, train__batch_size=2)
     run(tmp_path / "whole", **settings)
-    with monkeypatch.context() as patch:
-        stop_at(patch, 2)
-        with pytest.raises(trainer.Interrupted):
-            run(tmp_path / "parts", **settings)
-    half = checkpoint.read(tmp_path / "parts" / "last.params")
+    half = interrupted(monkeypatch, tmp_path / "parts", 2, **settings)
     run(tmp_path / "parts", resume=half)
     assert difference(tmp_path / "whole" / "last.params", tmp_path / "parts" / "last.params") == 0

@@ -53,20 +53,23 @@ def stop_at(monkeypatch, step, number=signal.SIGTERM):
     monkeypatch.setattr(trainer, "learning_rate", hooked)
 
 
+def interrupted(monkeypatch, out, step, number=signal.SIGTERM, **settings):
+    """The checkpoint that a run into ``out`` leaves which a signal stops at step ``step``."""
+    with monkeypatch.context() as patch:
+        stop_at(patch, step, number)
+        with pytest.raises(trainer.Interrupted):
+            run(out, **settings)
+    return checkpoint.read(out / "last.params")
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "nag", "adam"])
 def test_an_interrupted_run_goes_on_exactly(tmp_path, monkeypatch, optimizer):
     run(tmp_path / "whole", optim__name=optimizer)
-    with monkeypatch.context() as patch:
-        stop_at(patch, 2)  # in the middle of an epoch
-        with pytest.raises(trainer.Interrupted):
-            run(tmp_path / "parts", optim__name=optimizer)
-    half = checkpoint.read(tmp_path / "parts" / "last.params")
+    parts = tmp_path / "parts"
+    half = interrupted(monkeypatch, parts, 2, optim__name=optimizer)  # in the middle of an epoch
     assert half.meta["progress"]["step"] == 2
-    with monkeypatch.context() as patch:
-        stop_at(patch, 3)  # at the end of one
-        with pytest.raises(trainer.Interrupted):
-            run(tmp_path / "parts", resume=half)
-    run(tmp_path / "parts", resume=checkpoint.read(tmp_path / "parts" / "last.params"))
+    epoch = interrupted(monkeypatch, parts, 3, resume=half)  # at the end of one
+    run(parts, resume=epoch)
     assert difference(*(tmp_path / n / "last.params" for n in ("whole", "parts"))) == 0
     logs = [(tmp_path / n / "log.jsonl").read_text().splitlines() for n in ("whole", "parts")]
     losses = [[json.loads(line)["loss"] for line in log] for log in logs]
@@ -169,10 +172,7 @@ def test_an_unwritable_folder(tmp_path):
 
 
 def test_resuming_with_another_optimiser_is_refused(tmp_path, monkeypatch):
-    stop_at(monkeypatch, 1, signal.SIGINT)
-    with pytest.raises(trainer.Interrupted):
-        run(tmp_path)
-    saved = checkpoint.read(tmp_path / "last.params")
+    saved = interrupted(monkeypatch, tmp_path, 1, signal.SIGINT)
     saved.meta["experiment"]["optim"]["name"] = "adam"
     with pytest.raises(UsageError, match="another optimiser"):
         run(tmp_path, resume=saved)

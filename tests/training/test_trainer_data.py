@@ -12,17 +12,13 @@ from mxnetseg.boundary import edge_map
 from mxnetseg.errors import UsageError
 from mxnetseg.training import trainer
 
-from .test_trainer import difference, run, stop_at
+from .test_trainer import difference, interrupted, run
 
 
 def test_class_weights_by_a_rule_become_numbers_that_a_resumed_run_keeps(tmp_path, monkeypatch):
     settings = dict(loss__class_weights="auto:enet", data__sampling="rare")
     run(tmp_path / "whole", **settings)
-    with monkeypatch.context() as patch:
-        stop_at(patch, 2)
-        with pytest.raises(trainer.Interrupted):
-            run(tmp_path / "parts", **settings)
-    half = checkpoint.read(tmp_path / "parts" / "last.params")
+    half = interrupted(monkeypatch, tmp_path / "parts", 2, **settings)
     weights = half.meta["experiment"]["loss"]["class_weights"]
     assert len(weights) == 11 and all(1.4 < w < 50.6 for w in weights)
     assert config.build(file=tmp_path / "parts" / "config.yaml").loss.class_weights == weights
@@ -137,11 +133,8 @@ def test_the_last_batch_may_be_smaller(tmp_path, monkeypatch):
     rates = [line["lr"] for line in lines if "lr" in line]
     passed = [2 * epoch + batch for epoch in (0, 1) for batch in (0, 1, 2)]
     assert rates == pytest.approx([0.01 * (1 - t / 4) ** 0.9 for t in passed], rel=1e-6)
-    with monkeypatch.context() as patch:
-        stop_at(patch, 3)  # the small one
-        with pytest.raises(trainer.Interrupted):
-            run(tmp_path / "parts", **settings)
-    run(tmp_path / "parts", resume=checkpoint.read(tmp_path / "parts/last.params"))
+    saved = interrupted(monkeypatch, tmp_path / "parts", 3, **settings)  # at the small one
+    run(tmp_path / "parts", resume=saved)
     assert difference(tmp_path / "whole/last.params", tmp_path / "parts/last.params") == 0
     for wrong in ({"contexts": ("cpu", "cpu")}, {"train__accumulate": 2}):
         with pytest.raises(UsageError, match="keep_last needs one device"):

@@ -167,13 +167,16 @@ def _blas_kernels():
 
 def _processor_flags():
     """What /proc/cpuinfo says that an x86 processor can do; empty where it is not known."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return set()
+    return set(cpuinfo("flags").split()) if platform.machine() in ("x86_64", "AMD64") else set()
+
+
+def cpuinfo(key):
+    """What /proc/cpuinfo says of the first processor; "" where there is no such file or key."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         for line in file:
-            if line.startswith("flags"):
-                return set(line.partition(":")[2].split())
-    return set()
+            if line.startswith(key):
+                return line.partition(":")[2].strip()
+    return ""
 
 
 def restore_numpy_names():

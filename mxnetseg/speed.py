@@ -29,7 +29,7 @@ from .data.synthetic import draw
 from .errors import UsageError
 from .inference.logits import argmax, logits_of, read
 from .registry import unknown
-from .runtime import usable_cores
+from .runtime import cpuinfo, usable_cores
 
 WHAT = {
     "network": "pixels to logits",
@@ -242,24 +242,13 @@ def _turn(tasks, number, bar):
 def machine():
     """What speeds depend on, as JSON."""
     return {
-        "processor": _processor(),
+        "processor": cpuinfo("model name") or platform.processor() or platform.machine(),
         "cores": usable_cores(),
         "threads": int(os.environ["OMP_NUM_THREADS"]),
         "system": platform.system(),
         "python": platform.python_version(),
         "mxnet": mx.__version__,
     }
-
-
-def _processor():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def as_text(result):

@@ -41,6 +41,11 @@ def wandb():
     return _load("wandb", "wandb")
 
 
+def jinja2():
+    """The package ``jinja2``."""
+    return _load("jinja2", "mxnetseg[report]")
+
+
 def figure():
     """``matplotlib.figure.Figure``, which draws without a screen."""
     _load("matplotlib", "matplotlib")

@@ -3,7 +3,7 @@
 import datetime
 from pathlib import Path
 
-from .. import files, version
+from .. import files, packages, version
 from ..errors import MXNetSegError, UsageError
 from ..inference.protocol import Protocol
 from . import collect, figures, pictures, sections, settings
@@ -35,10 +35,7 @@ def write(folders, path, ask=None):
 
 
 def _environment():
-    try:
-        import jinja2
-    except ImportError:
-        raise UsageError("report needs the package jinja2: pip install mxnetseg[report]") from None
+    jinja2 = packages.jinja2()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(HERE)),
         autoescape=True,

@@ -53,15 +53,13 @@ def find(args):
 
 def start(args, found):
     """(backend, what to call the place where it works)."""
-    from .. import checkpoint, runtime
-    from ..inference.backend import MXNetBackend
+    from .. import runtime
+    from ..inference.backend import of_checkpoint
 
     name = args.runtime or ("onnxruntime" if found.file else "mxnet")
-    about = found.saved.description
     if name == "mxnet":
         contexts = runtime.contexts(args.ctx)
-        net = checkpoint.network(found.saved, contexts)
-        return MXNetBackend(net, contexts, about.mean, about.std), places.names(contexts)
+        return of_checkpoint(found.saved, contexts), places.names(contexts)
     from ..inference import runtimes
 
     file = found.file or _converted(found.saved)

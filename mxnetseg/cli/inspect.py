@@ -242,8 +242,8 @@ def _predicted_edges(view):
 def _show_errors(args):
     import cv2
 
-    from .. import checkpoint, files, progress, runtime
-    from ..inference.backend import MXNetBackend
+    from .. import files, progress, runtime
+    from ..inference.backend import of_checkpoint
     from ..inference.evaluator import lookup
     from ..inference.merge import segment
     from ..inference.protocol import Protocol
@@ -255,7 +255,7 @@ def _show_errors(args):
     about = saved.description
     dataset, split, order, _ = data_of(args, saved)
     contexts = runtime.contexts(args.ctx)[:1]
-    backend = MXNetBackend(checkpoint.network(saved, contexts), contexts, about.mean, about.std)
+    backend = of_checkpoint(saved, contexts)
     matrix, out = ConfusionMatrix(about.num_classes), places.out(args, "inspect")
     info = dataset.info
     shown = set(_places(len(dataset), args.count))

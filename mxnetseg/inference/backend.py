@@ -20,7 +20,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
-from .. import runtime
+from .. import checkpoint, runtime
 from ..errors import UsageError
 from ..graph import read as read_graph
 from ..models.base import valid_size
@@ -171,6 +171,13 @@ class MXNetBackend:
                     break
                 rows, columns = self.net.valid_size(rows, columns + MARGIN)
         return rows, columns
+
+
+def of_checkpoint(saved, contexts):
+    """The MXNetBackend of a Checkpoint, on some devices."""
+    about = saved.description
+    net = checkpoint.network(saved, contexts)
+    return MXNetBackend(net, contexts, about.mean, about.std)
 
 
 def fitting_size(rules, height, width, name):

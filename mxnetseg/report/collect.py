@@ -14,7 +14,7 @@ from .. import data, metrics, plain_yaml, runs, runtime
 from ..description import Description
 from ..errors import MXNetSegError, UsageError
 from ..inference import evaluator, onnxfile, runtimes
-from ..inference.backend import MXNetBackend
+from ..inference.backend import of_checkpoint
 from ..inference.protocol import Protocol
 
 METRICS = ("boundary_iou", "boundary_distance", "calibration", "bootstrap")
@@ -158,9 +158,7 @@ def backend(saved, ask=None):
     """The network of a checkpoint, ready to answer."""
     if saved.path.endswith(".onnx"):
         return runtimes.start("onnxruntime", onnxfile.read(saved.path), ask)
-    contexts = runtime.contexts(ask)
-    about = saved.description
-    return MXNetBackend(checkpoints.network(saved, contexts), contexts, about.mean, about.std)
+    return of_checkpoint(saved, runtime.contexts(ask))
 
 
 def _evaluated(folder, name, named):

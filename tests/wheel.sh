@@ -6,7 +6,9 @@ cd "$(dirname "$0")/.."
 here=$PWD
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-mapfile -t pythons < <(tests/find_python.sh all)
+mapfile -t pythons < <(for python in $(tests/find_python.sh all); do
+  echo "$("$python" --version) $python"
+done | sort -V | cut -d ' ' -f 3)
 "${pythons[0]}" -m venv "$folder/build"
 "$folder/build/bin/python" -m pip wheel -q --disable-pip-version-check --no-deps -w "$folder/wheel" .
 for python in "${pythons[0]}" "${pythons[-1]}"; do

@@ -1,5 +1,6 @@
 """List the networks, or describe one."""
 
+import gc
 import json
 
 HELP = "list the networks, or describe one"
@@ -16,13 +17,20 @@ def arguments(parser):
 
 
 def run(args):
+    gc.disable()  # networks are many small objects, and each search through them frees few
+    try:
+        rows, text = _look_up(args)
+    finally:
+        gc.enable()
+    print(json.dumps(rows, indent=1) if args.json else text(rows))
+
+
+def _look_up(args):
+    """(facts, the function that makes text of them)."""
     from ..models import table
 
     if args.name is None:
-        rows, text = table.table(args.backbone, args.classes), table.as_text
-    elif args.backbone:
-        rows = [table.facts(args.name, args.backbone, args.classes)]
-        text = table.as_text_of
-    else:
-        rows, text = table.table_of(args.name, args.classes), table.as_text_of
-    print(json.dumps(rows, indent=1) if args.json else text(rows))
+        return table.table(args.backbone, args.classes), table.as_text
+    if args.backbone:
+        return [table.facts(args.name, args.backbone, args.classes)], table.as_text_of
+    return table.table_of(args.name, args.classes), table.as_text_of

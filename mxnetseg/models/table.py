@@ -39,7 +39,13 @@ def facts(name, backbone=None, num_classes=CLASSES):
         return factory.create(name, num_classes, backbone, initialize=False, **options)
 
     full = create(aux=True) if aux else create()
-    plain = create(aux=False) if aux else full
+    saved, trainable = _count(full, running=True), _count(full)
+    if full.aux_head is not None:  # building a network without its heads takes longer
+        saved -= _count(full.aux_head, running=True)
+        trainable -= _count(full.aux_head)
+    elif aux:
+        plain = create(aux=False)
+        saved, trainable = _count(plain, running=True), _count(plain)
     trunk = full.backbone if takes_backbone(name) else None
     return {
         "name": name,
@@ -55,8 +61,8 @@ def facts(name, backbone=None, num_classes=CLASSES):
         "fixed_size": full.fixed_size,
         "min_batch": full.min_batch,
         "parameters": {
-            "saved": _count(plain, running=True),
-            "trainable": _count(plain),
+            "saved": saved,
+            "trainable": trainable,
             "with_aux": _count(full),
         },
     }
@@ -68,7 +74,14 @@ def table(backbone=None, num_classes=CLASSES):
     if backbone is not None:
         backbones.registry.get(backbone)  # an unknown name is an error, not an empty table
         names = [n for n in names if takes_backbone(n)]
-    return [f for f in (_facts_or_none(n, backbone, num_classes) for n in names) if f]
+    rows = {}
+    for name in names:
+        network = resolve(name)[0]
+        if rows.get(network) and factory.is_called({"name": network}, name):
+            rows[name] = {**rows[network], "name": name}  # the network as it is by default
+        else:
+            rows[name] = _facts_or_none(name, backbone, num_classes)
+    return [f for f in rows.values() if f]
 
 
 def table_of(name, num_classes=CLASSES):
@@ -174,9 +187,9 @@ def _facts_or_none(name, backbone, num_classes):
         return None  # says that the backbone does not fit
 
 
-def _count(net, running=False):
+def _count(block, running=False):
     # collect_params() searches every list of every block first, which takes longer than the rest
-    parameters = net._collect_params_with_prefix().values()
+    parameters = block._collect_params_with_prefix().values()
     return sum(int(np.prod(p.shape)) for p in parameters if running or p.grad_req != "null")
 
 

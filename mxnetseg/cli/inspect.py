@@ -39,10 +39,14 @@ def _of_images(parser):
     _of_a_network(parser)
 
 
-def _of_a_network(parser):
+def _checkpoint_argument(parser):
     parser.add_argument(
         "--checkpoint", metavar="FILE", help="default: the newest best.params in weights"
     )
+
+
+def _of_a_network(parser):
+    _checkpoint_argument(parser)
     shared.network(parser)
     shared.out(parser, "where the pictures go; default: a new folder in runs/inspect")
     shared.devices(parser)
@@ -96,6 +100,25 @@ def _receptive_field(parser):
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
+def _paths(parser):
+    parser.add_argument("--network", metavar="NAME", help="a network without weights")
+    _checkpoint_argument(parser)
+    parser.add_argument(
+        "--layers", nargs="+", metavar="WINDOW",
+        help="instead of a network's: kernel, stride and dilation as 3, 3s2, 3d4, 1x5s2",
+    )  # fmt: skip
+    shared.network(parser)
+    _layer(parser)
+    parser.add_argument(
+        "--scale", choices=("rank", "log"), default="rank",
+        help="colours by rank among the numbers that occur, or by their logarithm; default: rank",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cell", type=int, default=10, metavar="PIXELS", help="side of a square; default: 10"
+    )
+    shared.out(parser, "where the pictures go; default: a new folder in runs/inspect")
+
+
 def _of_data(parser):
     _of_a_network(parser)
     shared.data(parser, split="the validation split")
@@ -132,6 +155,7 @@ WHATS = {
         "what a layer's values can see (a table), and what really counts (a picture)",
         _receptive_field,
     ),
+    "paths": ("how many paths lead from each pixel to a value of a layer", _paths),
     "heatmap": ("where the evidence for a class lies: Grad-CAM for segmentation", _heatmap),
 }
 
@@ -167,17 +191,13 @@ def _show_heatmap(args):
 
 
 def _show_receptive_field(args):
-    from .. import checkpoint, models
     from ..inspection import fields
     from . import networks
 
     if args.network and (args.images or args.checkpoint):
         raise UsageError("--network has no weights to derive: it stands alone, without images.")
     saved = None if args.network else _checkpoint(args)
-    if args.network:
-        net = models.create(args.network, 19, backbone=args.backbone, initialize=False)
-    else:
-        net = checkpoint.network(saved)
+    net = _network(args, saved)
     rows = fields.table(net, *networks.size(args, net))
     shown = fields.grouped(rows, args.depth)
     if args.layer:
@@ -210,6 +230,43 @@ def _effective(args, saved):
     path = places.out(args, "inspect") / f"receptive-field-{_plain(layer)}.png"
     files.write(path, files.png(effective.picture(found, first, fields.find(rows, layer))))
     print(path)
+
+
+def _show_paths(args):
+    from .. import files
+    from ..inspection import paths
+    from . import networks
+
+    if args.cell < 1:
+        raise UsageError(f"--cell is at least 1 pixel, not {args.cell}.")
+    if args.layers and (args.network or args.checkpoint or args.layer):
+        raise UsageError("--layers stands alone, without a network and its --layer.")
+    if args.layers:
+        windows = paths.parse(args.layers)
+    else:
+        net, layer = _network(args), args.layer or "main"
+        windows = paths.of_network(net, *net.valid_size(*networks.DEFAULT_SIZE), layer)
+    if not windows:
+        raise UsageError(f"'{args.layer}' sees single pixels: there is no path to count.")
+    found, out = paths.count(windows), places.out(args, "inspect")
+    print(paths.as_text(found))
+    for number, one in enumerate(found, 1):
+        path = out / f"{number:03d}-{_plain(one.window.name)}.png"
+        files.write(path, files.png(paths.picture(one, args.scale, args.cell)))
+    files.write(out / "overview.png", files.png(paths.overview(found, args.scale)))
+    print(f"{len(found)} pictures and overview.png -> {out}")
+    return 0
+
+
+def _network(args, saved=None):
+    """The network of --network, without weights, or a checkpoint's."""
+    from .. import checkpoint, models
+
+    if args.network and args.checkpoint:
+        raise UsageError("--network has no weights; give it or --checkpoint.")
+    if args.network:
+        return models.create(args.network, 19, backbone=args.backbone, initialize=False)
+    return checkpoint.network(saved or _checkpoint(args))
 
 
 def _show_edges(args):

@@ -17,6 +17,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from ..columns import aligned
 from ..graph import from_sizes
 from ..layers import trace
+from ..registry import unknown
 from .field import COLUMNS, NOTHING, ROWS, Field, View
 from .field_rules import RULES, Step, element_wise
 
@@ -52,16 +53,42 @@ def table(net, height, width) -> List[Row]:
     traced = trace(net, height, width)
     views = of_nodes(traced.graph)
     kinds = {path: type(block).__name__ for path, block in traced.blocks.items()}
+    last = _last_nodes(traced, views)
+    rows = [
+        _row(name, kinds.get(name, ""), node, views.seen[node.index]) for name, node in last.items()
+    ]
+    head = _head(traced)
+    return [*rows, _row("main", "output", head, views.seen[head.index])]
+
+
+def _head(traced):
+    return traced.graph.nodes[traced.graph.heads[0].node]
+
+
+def _last_nodes(traced, views):
+    """{layer: the node that computes the last thing in it}, in order of running."""
     last: Dict[str, Any] = {}
     for node, owner in zip(traced.graph.nodes, traced.owners):
         if node.op is not None and node.index not in views.from_sizes:
             last.pop(owner, None)
             last[owner] = node
-    rows = [
-        _row(name, kinds.get(name, ""), node, views.seen[node.index]) for name, node in last.items()
-    ]
-    head = traced.graph.nodes[traced.graph.heads[0].node]
-    return [*rows, _row("main", "output", head, views.seen[head.index])]
+    return last
+
+
+def last_node(traced, views, layer):
+    """The node whose values are a layer's; UsageError if there is no such layer."""
+    if layer == "main":
+        return _head(traced)
+    last = _last_nodes(traced, views)
+    inside = _inside(last, layer)
+    if not inside:
+        raise unknown("layer", layer, [name for name in last if name])
+    return last[inside[-1]]
+
+
+def _inside(names, layer):
+    """The names of a layer's parts, and its own."""
+    return [name for name in names if name == layer or name.startswith(f"{layer}.")]
 
 
 def grouped(rows, depth=None):
@@ -79,8 +106,8 @@ def grouped(rows, depth=None):
 def find(rows, name):
     """The row of a layer: its own, or that of the last of its parts; None if there is none."""
     name = name.partition(":")[0]
-    inside = [r for r in rows if r.name == name or r.name.startswith(f"{name}.")]
-    return inside[-1] if inside else None
+    inside = _inside([row.name for row in rows], name)
+    return next((r for r in rows if inside and r.name == inside[-1]), None)
 
 
 def as_text(rows):

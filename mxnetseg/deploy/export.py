@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .. import checkpoint, files
 from ..errors import MXNetSegError, UsageError
+from ..inference.runtimes import FLOAT32
 from ..packages import onnx, onnxruntime, openvino
 from . import about
 from .builder import IR_VERSIONS
@@ -126,7 +127,7 @@ def _write_openvino(model, out):
     with tempfile.TemporaryDirectory(dir=str(out.parent), prefix=".export") as folder:
         aside = Path(folder) / out.name
         ov.save_model(network, str(aside), compress_to_fp16=False)
-        compiled = ov.Core().compile_model(str(aside), "CPU")
+        compiled = ov.Core().compile_model(str(aside), "CPU", FLOAT32)
         yield lambda x: compiled([x])[0], f"OpenVINO {ov.__version__.split('-')[0]}"
         os.replace(str(aside.with_suffix(".bin")), str(weights))
         os.replace(str(aside), str(out))

@@ -13,6 +13,7 @@ from mxnetseg.deploy import about, forms, operators
 from mxnetseg.deploy import export as exporting
 from mxnetseg.deploy.verify import least_difference, verify
 from mxnetseg.errors import MXNetSegError, UsageError
+from mxnetseg.inference.runtimes import FLOAT32
 
 from ..settled import settled
 from ..tiny import description
@@ -22,22 +23,28 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs pip install onnxr
 
 QUICK = ("eprnet", "attanet", "pidnet", "swiftnet")
 CLASSES = 5
+RUNTIMES = ("onnxruntime", "openvino")
 
 
-def runner(model):
+def runner(model, runtime="onnxruntime"):
     """An ONNX model as a function."""
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    content = model.SerializeToString()
+    if runtime == "openvino":
+        package = pytest.importorskip("openvino", reason="needs pip install openvino")
+        core = package.Core()
+        compiled = core.compile_model(core.read_model(content), "CPU", FLOAT32)
+        return lambda x: compiled([x])[0]
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return lambda x: session.run(None, {session.get_inputs()[0].name: x})[0]
 
 
-def exported(net, form="logits", **options):
+def exported(net, form="logits", runtime="onnxruntime", **options):
     """(the file as a function, its rules, the report of its verification)."""
     model = forms.build(net, description(CLASSES), form, **options)
     onnx.checker.check_model(model)
     rules = about.rules(net, description(CLASSES), form, options.get("size"))
-    return runner(model), rules, verify(runner(model), net, description(CLASSES), rules)
+    run = runner(model, runtime)
+    return run, rules, verify(run, net, description(CLASSES), rules)
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +63,27 @@ def saved(eprnet, tmp_path):
 # --- every network and backbone ----------------------------------------------------------------
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in models.names()]
 )
-def test_every_network(name):
+def test_every_network(name, runtime):
     net = settled(name, CLASSES)
-    run, rules, report = exported(net)
+    run, rules, report = exported(net, runtime=runtime)
     assert len({size[1:] for size in report.sizes}) > 1 or net.fixed_size
-    assert report.sizes[-1][0] == 2
+    assert report.sizes[-1][0] >= 2
     assert rules["input"]["fixed_size"] is None or net.fixed_size
 
 
+HOMES = {"vit": "setr", "eprnet": "eprnet"}  # networks of the backbones that fcn does not take
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [n for n in backbones.names() if not n.startswith(("vit", "eprnet"))],
-)
-def test_every_backbone(name):
-    exported(settled("fcn", CLASSES, name))
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", [n for n in backbones.names() if n != "vit"])
+def test_every_backbone(name, runtime):
+    home = next((net for start, net in HOMES.items() if name.startswith(start)), "fcn")
+    exported(settled(home, CLASSES, name), runtime=runtime)
 
 
 # --- forms and sizes ---------------------------------------------------------------------------

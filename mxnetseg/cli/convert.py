@@ -22,7 +22,12 @@ def arguments(parser):
         help="mxnetseg, semseg, sanet, pidnet, mlmsnet, pmsdsen; ImageNet weights: torchvision, "
         "timm, gluoncv, tonylins",
     )  # fmt: skip
-    parser.add_argument("--to", dest="target", metavar="ORIGIN", help="in that code base's names")
+    parser.add_argument(
+        "--to",
+        dest="target",
+        metavar="ORIGIN",
+        help="in that code base's names; torchvision, timm: the backbone alone",
+    )
     parser.add_argument(
         "--build", metavar="JSON", help="what the file does not show, in the original's words"
     )

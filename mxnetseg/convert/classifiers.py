@@ -9,6 +9,7 @@ from ..errors import UsageError
 from . import guess, origins
 from .shapes import bare
 
+_LEAVES = {"gamma": "weight", "beta": "bias"}
 _NORM = {"weight": "gamma", "bias": "beta"}
 # the blocks of MobileNetV2 by stage: the first, how many, and how many layers stand before them
 _MOBILENETV2 = ((1, 3, 3), (4, 3, 0), (7, 7, 0), (14, 4, 0))
@@ -48,6 +49,41 @@ def identify(system, shapes):
         f"None of the backbones {', '.join(_family(family))} has the shapes of this file; "
         f"{origin.TITLE} makes networks of this family in more sizes than there are here."
     )
+
+
+def library_names(system, backbone):
+    """The names under which a library has a backbone's entries: the inverse of :func:`identify`.
+
+    Args:
+        system: a library, one of ``origins.WRITTEN``. backbone: a Backbone.
+
+    Returns:
+        The library's model; {our name: its name}, without its classifier, which backbones lack.
+
+    Raises:
+        UsageError: the library has no such network.
+    """
+    origin = origins.get(system, origins.WRITTEN)
+    if backbone.name not in origin.MODELS:
+        others = [origins.get(n) for n in origins.WRITTEN if n != system]
+        elsewhere = [f"{o.TITLE} has it" for o in others if backbone.name in o.MODELS]
+        raise UsageError(
+            f"{origin.TITLE} has no network with the layout of the backbone '{backbone.name}', "
+            f"only with those of {', '.join(origin.MODELS)}{''.join(f'; {e}' for e in elsewhere)}."
+        )
+    if backbone.norm == "group":
+        raise UsageError(f"The backbone has group norms; {origin.TITLE}'s have batch norms.")
+    own = backbone._collect_params_with_prefix()
+    channels = next(p.shape[1] for p in own.values() if len(p.shape) == 4)
+    if channels != 3:
+        raise UsageError(
+            f"The backbone takes images of {channels} channels; {origin.TITLE}'s take 3."
+        )
+    names = {}
+    for name in own:
+        path, _, leaf = name.rpartition(".")
+        names[name] = f"{origin.their_path(backbone.name, path)}.{_LEAVES.get(leaf, leaf)}"
+    return origin.MODELS[backbone.name], names
 
 
 def matching(family, shapes):
@@ -98,6 +134,12 @@ def mobilenetv2_block(number):
         if first <= number < first + count:
             return f"layer{stage}.{number - first + before}"
     return None
+
+
+def mobilenetv2_number(stage, index):
+    """4 for ``layer2`` and 0: the inverse of :func:`mobilenetv2_block`."""
+    first, _, before = _MOBILENETV2[int(stage[-1]) - 1]
+    return first + int(index) - before
 
 
 def other_mobilenetv3(title):

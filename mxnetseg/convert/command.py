@@ -7,7 +7,7 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from .. import checkpoint, convert, data
+from .. import backbones, checkpoint, convert, data
 from ..data.labels import IMAGENET_MEAN, IMAGENET_STD
 from ..description import Description, unnamed
 from ..errors import UsageError
@@ -101,14 +101,19 @@ def _import_network(system, weights, out, build, classes, dataset, origin, lines
 def export_file(system, path, out):
     """Write a checkpoint of ours as a file of the original's, with the original's names.
 
+    Args:
+        system: a code base; or one of ``origins.WRITTEN``, for the backbone alone.
+
     Returns:
         The report, as lines of text.
 
     Raises:
-        UsageError: the network is none of ``system``; another ending than those of
-            ``convert.files``.
+        UsageError: the network, or the backbone, is none of ``system``; another ending than those
+            of ``convert.files``.
     """
-    origins.get(system, origins.CODE_BASES)
+    origins.get(system, (*origins.CODE_BASES, *origins.WRITTEN))
+    if system in origins.WRITTEN:
+        return _export_backbone(system, path, out)
     saved = checkpoint.read(path, any_network=True)
     origin = saved.meta.get("origin") or {}
     came_from_here = origin.get("system") == system
@@ -130,6 +135,39 @@ def export_file(system, path, out):
     arrays = convert.to_original(system, build, net)
     files.write(out, arrays, origin.get("key") if came_from_here else None)
     return [f"entries  {len(arrays)} written in the names of {system}"]
+
+
+def _export_backbone(library, path, out):
+    saved = checkpoint.read(path, any_network=True)
+    origin = saved.meta.get("origin") or {}
+    if "network" in saved.meta:
+        net, whose = checkpoint.network(saved), saved.meta["network"]["name"]
+        backbone = net.backbone
+    elif "backbone" in origin:
+        whose, backbone = "the classifier", backbones.create(origin["backbone"])
+    else:
+        whose, backbone = "the classifier", None
+    if backbone is None or backbone.name is None:
+        raise UsageError(
+            f"{path}: {whose} has no backbone that other networks share; {library} has those of "
+            f"{', '.join(origins.get(library).MODELS)}."
+        )
+    model, names = classifiers.library_names(library, backbone)
+    arrays = {
+        theirs: saved.parameters[f"backbone.{ours}"].asnumpy().astype(np.float32, copy=False)
+        for ours, theirs in names.items()
+    }
+    files.write(out, arrays)
+    title, stride = origins.get(library).TITLE, backbone.output_stride
+    rest = len(saved.parameters) - len(arrays)
+    lines = [
+        f"backbone {backbone.name} of {whose} -> {model} of {title}: {len(arrays)} entries",
+        f"left out {rest} of the checkpoint's entries: what stands behind the backbone",
+        f"missing  {title}'s own classifier: load_state_dict(..., strict=False), or a new one",
+    ]
+    if stride < 32:
+        lines.append(f"note     trained with dilation, at output stride {stride}")
+    return lines
 
 
 def _check_home(system, saved):

@@ -28,6 +28,12 @@ A library of ImageNet classifiers (``LIBRARIES``), whose files start a backbone,
 * ``KNOWN``: those that are a backbone here, for the error;
 * ``backbone(shapes) -> (family, {our name: its name})``: what a file is; None if it is nothing
   known, UsageError with the reason if no backbone here gives the same maps.
+
+One whose files can be written too (``WRITTEN``) has besides
+
+* ``MODELS``: {our backbone: the library's model with the same layout};
+* ``their_path(backbone, path) -> path``: where that model has a part of the backbone: the inverse
+  of ``backbone(shapes)``.
 """
 
 import importlib
@@ -36,6 +42,7 @@ from ..registry import unknown
 
 CODE_BASES = ("mxnetseg", "semseg", "sanet", "pidnet", "mlmsnet", "pmsdsen")
 LIBRARIES = ("torchvision", "timm", "gluoncv", "tonylins")
+WRITTEN = ("torchvision", "timm")
 
 NAMES = (*CODE_BASES, *LIBRARIES)
 SYSTEMS = (*CODE_BASES, "pmsdsen_parts")

@@ -3,11 +3,16 @@
 import re
 
 from ..errors import UsageError
-from .classifiers import from_pytorch, mobilenetv2_block, other_mobilenetv3
+from .classifiers import from_pytorch, mobilenetv2_block, mobilenetv2_number, other_mobilenetv3
 
 TITLE = "torchvision"
 SIGNS = ("features.1.conv.0.0.weight", "features.conv0.weight")
 KNOWN = "resnet18, resnet34, densenet*, mobilenet_v2"
+MODELS = {
+    **{name: name for name in ("resnet18", "resnet34")},
+    **{name: name for name in ("densenet121", "densenet161", "densenet169", "densenet201")},
+    "mobilenet_v2_1_0": "mobilenet_v2",  # of other widths the numbers of channels differ
+}
 
 _DENSE = {"norm1": "0", "conv1": "2", "norm2": "3", "conv2": "5"}  # parts of a unit
 # torchvision's densenets of 2017 have a dot before the number
@@ -26,6 +31,15 @@ def backbone(shapes):
     if "features.1.block.0.0.weight" in shapes:
         raise other_mobilenetv3(TITLE)
     return None
+
+
+def their_path(backbone, path):
+    """See ``origins``."""
+    if backbone.startswith("densenet"):
+        return _their_densenet(path.split("."))
+    if backbone.startswith("mobilenet_v2"):
+        return _their_mobilenetv2(path.split("."))
+    return path
 
 
 def check_resnet(shapes):
@@ -74,6 +88,18 @@ def _densenet_part(path):
     return f"layer{stage}.{0 if stage == 1 else 1}.{unit}.1.{_DENSE[parts[3]]}"
 
 
+def _their_densenet(parts):
+    """``layer2.1.2.1.0`` -> ``features.denseblock2.denselayer3.norm1``."""
+    simple = {"stem.0": "conv0", "stem.1": "norm0", "layer4.2": "norm5"}
+    if ".".join(parts) in simple:
+        return "features." + simple[".".join(parts)]
+    stage = int(parts[0][-1])
+    if len(parts) == 3:
+        return f"features.transition{stage - 1}." + {"0": "norm", "2": "conv"}[parts[2]]
+    part = next(theirs for theirs, ours in _DENSE.items() if ours == parts[4])
+    return f"features.denseblock{stage}.denselayer{int(parts[2]) + 1}.{part}"
+
+
 def _mobilenetv2_part(path):
     """``features.4.conv.1.0`` -> ``layer2.0.out.3``."""
     parts = path.split(".")
@@ -89,3 +115,13 @@ def _mobilenetv2_part(path):
         return f"{block}.out.{3 * int(parts[3]) + int(parts[4])}"
     units = 1 if parts[1] == "1" else 2
     return f"{block}.out.{3 * units + int(parts[3]) - units}"
+
+
+def _their_mobilenetv2(parts):
+    """``layer2.0.out.3`` -> ``features.4.conv.1.0``."""
+    if len(parts) == 2:
+        return f"features.0.{parts[1]}"
+    number, at = mobilenetv2_number(*parts[:2]), int(parts[3])
+    units = 1 if number == 1 else 2
+    tail = f"{at // 3}.{at % 3}" if at < 3 * units else f"{at - 2 * units}"
+    return f"features.{number}.conv.{tail}"

@@ -1,6 +1,7 @@
 """Output files that appear only when they are complete."""
 
 import contextlib
+import hashlib
 import io
 import itertools
 import os
@@ -68,6 +69,15 @@ def write(path, content):
     """Write bytes or text."""
     with replacing(path) as aside:
         aside.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+
+
+def sha256(path):
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(str(path), "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def png(array):

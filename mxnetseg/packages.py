@@ -1,6 +1,9 @@
 """Optional packages, or a sentence with the pip command."""
 
+import contextlib
 import importlib
+import importlib.util
+from importlib import metadata
 
 from .errors import UsageError
 
@@ -29,6 +32,16 @@ def quantization():
 def openvino():
     """The package ``openvino``."""
     return _load("openvino", "openvino")
+
+
+def version(name):
+    """The version of a package, without importing it; None where it is not installed."""
+    if importlib.util.find_spec(name) is None:
+        return None
+    for distribution in (name, f"{name}-gpu"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(distribution)
+    return getattr(importlib.import_module(name), "__version__", "unknown")
 
 
 def tensorboard():

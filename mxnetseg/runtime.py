@@ -179,6 +179,12 @@ def cpuinfo(key):
     return ""
 
 
+def thread_limit():
+    """How many threads networks may use: OMP_NUM_THREADS, or the cores of this process."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(given) if given.isdigit() else usable_cores())
+
+
 def restore_numpy_names():
     """Give NumPy back the names that MXNet 1.9.1 reads; touches only what is missing."""
     import numpy
@@ -357,28 +363,31 @@ def share_cores(contexts):
     once and then jump to itself. How many threads a product takes is a property of the engine
     thread, so it is set there.
     """
-    from mxnet.base import _LIB, check_call
-
     numbers = {c.device_id for c in contexts if c.device_type.startswith("cpu")}
     if len(numbers) < 2:
         return
-    callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
     with _sharing_lock:
         for number in numbers - _sharing:
-            done = threading.Event()
-
-            def work(*_, done=done):
-                _LIB.omp_set_num_threads(1)
-                done.set()
-
-            job, context = callback(work), _Context(1, number)
-            check_call(
-                _LIB.MXEnginePushSync(
-                    job, None, None, ctypes.byref(context), None, 0, None, 0, None, 0, None
-                )
-            )
-            done.wait()
+            engine_threads(1, number)
             _sharing.add(number)
+
+
+def engine_threads(count, number=0):
+    """Let the CPU context ``number`` compute with so many threads from now on.
+
+    oneDNN plans an operator for the threads of its first use, so do this before a network runs.
+    """
+    from mxnet.base import _LIB, check_call
+
+    callback, done = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p), threading.Event()
+
+    def work(*_):
+        _LIB.omp_set_num_threads(count)
+        done.set()
+
+    job, where = callback(work), ctypes.byref(_Context(1, number))
+    check_call(_LIB.MXEnginePushSync(job, None, None, where, None, 0, None, 0, None, 0, None))
+    done.wait()
 
 
 def _watch_contexts(mxnet):

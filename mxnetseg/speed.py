@@ -45,7 +45,8 @@ class Convention:
 
     Attributes:
         size: (height, width) of the images; None: the caller's. batch: images in a pass.
-        warmup: passes that do not count. repeats: those that do; None: as many as fill ``seconds``.
+        warmup: passes that do not count. repeats: those that do; None: as many as fill ``seconds``,
+            ``least`` or more.
         fuse: whether norms are folded into convolutions. stages: what is measured.
         about: where it comes from and what it means.
     """
@@ -56,6 +57,7 @@ class Convention:
     warmup: int = 5
     repeats: Optional[int] = 20
     seconds: float = 6.0
+    least: int = 1
     fuse: bool = True
     stages: Tuple[str, ...] = STAGES
 
@@ -86,6 +88,10 @@ CONVENTIONS = {
     ),
 }
 """Those of the originals, by name."""
+
+
+TUNING = Convention("", warmup=1, repeats=None, seconds=3.0, least=3)
+"""That of ``--tune``; every contestant has had its first pass before."""
 
 
 def convention(name):
@@ -141,7 +147,7 @@ def measure(contestants, how, size, image=None, bar=None):
     with tempfile.TemporaryDirectory() as folder:
         tasks = [_tasks(c, how, size, image, Path(folder)) for c in contestants]
         keys = [(k, stage) for k in range(len(tasks)) for stage in how.stages]
-        seconds = _take_turns({(k, s): tasks[k][s] for k, s in keys}, how, bar)
+        seconds = take_turns({(k, s): tasks[k][s] for k, s in keys}, how, bar)
     found = []
     for k, contestant in enumerate(contestants):
         shape = tasks[k]["size"]
@@ -187,7 +193,7 @@ def _tasks(contestant, how, size, image, folder):
             "file: measure --stages network classes."
         )
     else:
-        pixels = np.random.RandomState(0).randint(0, 256, (*size, channels)).astype(np.float32)
+        pixels = scene(size, channels)
     size = pixels.shape[:2]
     batch = np.stack([pixels] * how.batch)
 
@@ -204,22 +210,29 @@ def _tasks(contestant, how, size, image, folder):
     return {"network": network, "classes": classes, "file": file, "size": size}
 
 
+def scene(size, channels=3):
+    """A drawn street scene (height, width, 3), or noise of other channels."""
+    if channels == 3:
+        return draw(np.random.default_rng(0), *size)[0]
+    return np.random.RandomState(0).randint(0, 256, (*size, channels)).astype(np.float32)
+
+
 def _scene(folder, size):
     """A drawn street scene as a file."""
     path = folder / f"{size[0]}x{size[1]}.png"
     if not path.exists():
-        files.write(path, files.png(draw(np.random.default_rng(0), *size)[0]))
+        files.write(path, files.png(scene(size)))
     return path
 
 
-def _take_turns(tasks, how, bar):
+def take_turns(tasks, how, bar):
     """{key: seconds of its passes}, as many for all."""
     for number in range(how.warmup):
         _turn(tasks, number, bar)
     repeats = how.repeats
     if repeats is None:
         once = _turn(tasks, 0, bar)
-        repeats = max(1, int(how.seconds * len(tasks) / sum(once.values())))
+        repeats = max(how.least, int(how.seconds * len(tasks) / sum(once.values())))
     turns = [_turn(tasks, number, bar) for number in range(repeats)]
     return {key: [turn[key] for turn in turns] for key in tasks}
 
@@ -239,10 +252,15 @@ def _turn(tasks, number, bar):
 # --- what it was measured on, and text ----------------------------------------------------------
 
 
+def processor():
+    """Its model."""
+    return cpuinfo("model name") or platform.processor() or platform.machine()
+
+
 def machine():
     """What speeds depend on, as JSON."""
     return {
-        "processor": cpuinfo("model name") or platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": usable_cores(),
         "threads": int(os.environ["OMP_NUM_THREADS"]),
         "system": platform.system(),

@@ -22,6 +22,7 @@ LAYERS = (
         "report",
         "runs",
         "speed",
+        "tuning",
     ),
     ("convert", "inference"),
     ("checkpoint", "losses", "metrics"),

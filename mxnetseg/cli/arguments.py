@@ -36,7 +36,7 @@ SEVERAL = {
     "--channels": r"\d+",
     "--class": None,
     "--stages": r"[a-z]+",
-    "--runtime": r"mxnet|onnxruntime|openvino",
+    "--runtime": r"mxnet|onnxruntime|openvino|auto",
     "--compare": None,  # anything
     "--metrics": r"[a-z_]+",
     "--set": r"[^=]+=.*",

@@ -7,6 +7,7 @@ from ..errors import UsageError
 from . import places
 
 NAMES = ("mxnet", "onnxruntime", "openvino")
+AUTO = "auto"
 
 
 class Found(NamedTuple):
@@ -29,8 +30,9 @@ def arguments(parser):
     )
     parser.add_argument(
         "--runtime",
-        choices=NAMES,
-        help="what runs it; default: mxnet, for an .onnx file onnxruntime",
+        choices=(*NAMES, AUTO),
+        help="what runs it; default: mxnet, for an .onnx file onnxruntime; auto: the fastest that "
+        "is equal, see `speed --tune`",
     )
 
 
@@ -51,8 +53,12 @@ def find(args):
     return found
 
 
-def start(args, found):
-    """(backend, what to call the place where it works)."""
+def start(args, found, first):
+    """(backend, what to call the place where it works).
+
+    Args:
+        first: function without arguments -> (the first image, the Protocol); for --runtime auto.
+    """
     from .. import runtime
     from ..inference.backend import of_checkpoint
 
@@ -60,10 +66,17 @@ def start(args, found):
     if name == "mxnet":
         contexts = runtime.contexts(args.ctx)
         return of_checkpoint(found.saved, contexts), places.names(contexts)
-    from ..inference import runtimes
+    if name == AUTO:
+        from ..tuning import auto
+        from ..tuning.subject import Subject
 
-    file = found.file or _converted(found.saved)
-    backend = runtimes.start(name, file, args.ctx)
+        backend, why = auto.start(Subject(found.saved, found.file), args.ctx, first)
+        print(why)
+    else:
+        from ..inference import runtimes
+
+        file = found.file or _converted(found.saved)
+        backend = runtimes.start(name, file, args.ctx)
     return backend, "{name} {version}, {precision}".format(**backend.runtime)
 
 

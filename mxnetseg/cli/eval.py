@@ -50,7 +50,7 @@ def run(args):
     scored = args.mode == "val"
     measured = metrics.create(args.metrics, dataset) if scored else []
     protocol = shared.asked_protocol(args, saved, dataset.info, published=True)
-    backend, where = backends.start(args, found)
+    backend, where = backends.start(args, found, lambda: (dataset[0].image, protocol))
     out = places.out(args, "eval")
     print(f"{args.mode} on {len(dataset)} images ({split}), {protocol}, {where} -> {out}")
     result = evaluator.run(

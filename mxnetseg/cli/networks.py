@@ -37,15 +37,15 @@ def size_argument(parser):
 
 
 def find(what, args, initialize=False, contexts=None):
-    """The Network of a checkpoint's path or of a network's name.
+    """The Network of a checkpoint's path, or of the name of a shipped one or of a network.
 
     Args:
         initialize: whether a network that is named gets random weights.
     """
-    from .. import build, checkpoint, config
+    from .. import build, checkpoint, config, shipped
     from ..models import PUBLISHED, names
 
-    if os.path.isfile(what):
+    if os.path.isfile(what) or shipped.find(what):
         given = [k for k in ("backbone", "output_stride", "classes") if getattr(args, k)]
         if given or args.set:
             flag = f"--{given[0].replace('_', '-')}" if given else "--set"

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from ..errors import MXNetSegError
@@ -51,7 +52,7 @@ def run(args):
     videos = [a for a in args.images if video.is_video(a)]
     images = [a for a in args.images if a not in videos]
     files = find_images(images) if images else []
-    backend, _ = backends.start(args, found)
+    backend, _ = backends.start(args, found, lambda: (_first(files, videos, about), protocol))
     out = places.out(args, "predict")
     look = Look(args.alpha, not args.no_legend, args.side_by_side)
     predictor, failures = Predictor(backend, about, protocol), []
@@ -74,6 +75,20 @@ def run(args):
     for failure in failures:
         print(f"mxnetseg: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _first(files, videos, about):
+    """The first image that can be read, or the first frame."""
+    from ..data.images import read_image
+    from ..inference import video
+
+    reads = [partial(read_image, s.path, about.channels, about.max_value) for s in files]
+    for read in [*reads, *(partial(video.first_frame, v) for v in videos)]:
+        try:
+            return read()
+        except MXNetSegError as error:
+            problem = error
+    raise problem
 
 
 def _name(argument):

@@ -1,7 +1,6 @@
 """``mxnetseg export``: a checkpoint as a file for other runtimes, written whole or not at all."""
 
 import contextlib
-import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -75,7 +74,7 @@ def _check(out, opset, target):
 def provenance(saved):
     """Where a checkpoint comes from, and what an evaluation needs of it, as JSON; no paths."""
     meta = saved.meta
-    found = {"checkpoint": {"name": Path(saved.path).name, "sha256": _hash(saved.path)}}
+    found = {"checkpoint": {"name": Path(saved.path).name, "sha256": files.sha256(saved.path)}}
     for key in ("origin", "protocol"):
         if meta.get(key):
             found[key] = meta[key]
@@ -84,14 +83,6 @@ def provenance(saved):
         values = saved.experiment.get(section) or {}
         found["experiment"][section] = {k: values[k] for k in keys if k in values}
     return found
-
-
-def _hash(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

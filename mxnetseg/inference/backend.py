@@ -55,16 +55,23 @@ class MXNetBackend:
         fuse: join convolution, norm and activation (CPU only). Networks with many light layers
             gain most: MobileNetV2 is three times as fast. Where MXNet cannot join the layers of a
             network correctly, it runs as it is.
+        static: plan memory and shapes once for each size of input; None: for small ones.
     """
 
-    def __init__(self, net, contexts, mean, std, fuse=True):
+    def __init__(self, net, contexts, mean, std, fuse=True, static=None):
         self.net = net
         self.num_classes, self.align_corners = net.num_classes, net.align_corners
         self.contexts = list(contexts)
         runtime.share_cores(self.contexts)
         self.devices = len(self.contexts)
         self.fill = [255 * m for m in mean]
-        self.runtime = {"name": "mxnet", "version": mx.__version__, "precision": "float32"}
+        self.static = static
+        self.runtime = {
+            "name": "mxnet",
+            "version": mx.__version__,
+            "precision": "float32",
+            "threads": runtime.thread_limit() if self.devices == 1 else 1,  # see share_cores
+        }
         self.normalize = Normalize(mean, std)
         self.normalize.initialize(ctx=self.contexts)
         self.normalize.hybridize()
@@ -75,6 +82,7 @@ class MXNetBackend:
         self._pointwise = _pointwise_convolutions(self._symbol) if self._on_cpu else None
         self._sizes, self._graphs, self._lock = {}, {}, threading.Lock()
         self.fused = bool(fuse and self._on_cpu and self._fusing_works())
+        self.runtime["fused"] = self.fused
 
     def _graph(self, static, fused):
         """The network as a block of its own that shares the parameters."""
@@ -114,7 +122,9 @@ class MXNetBackend:
 
     def _forward(self, x):
         count, _, height, width = x.shape
-        static = count * height * width <= STATIC_PIXELS
+        static = self.static
+        if static is None:
+            static = count * height * width <= STATIC_PIXELS
         graph = self._graph(static, self.fused)
         if not static:
             self._graphs.pop((True, self.fused), None)  # its memory is needed now

@@ -1,15 +1,15 @@
 """ONNX Runtime and OpenVINO as backends of evaluation; see :mod:`~mxnetseg.inference.backend`."""
 
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
 from ..errors import MXNetSegError, UsageError
 from ..nn.normalize import on_cpu, scale_and_shift
 from ..packages import onnxruntime, openvino
-from ..runtime import usable_cores
+from ..runtime import thread_limit
 from .backend import fitting_size
 from .onnxfile import size_rules
 
@@ -36,9 +36,10 @@ class RuntimeBackend:
         devices: "cpu" or the number of a GPU, each.
         start: function of (NetworkFile, device, threads) -> (function of an image batch, facts): a
             network that is ready on a device, and ``runtime``'s entries.
+        threads: for each device; by default they share the cores.
     """
 
-    def __init__(self, file, devices, start):
+    def __init__(self, file, devices, start, threads=None):
         about = file.checkpoint.description
         self.num_classes = about.num_classes
         self.align_corners = file.meta["inner"]["align_corners"]
@@ -46,10 +47,12 @@ class RuntimeBackend:
         self.devices = len(devices)
         self._name, self._rules = file.meta["network"]["name"], size_rules(file.meta)
         self._normalization = scale_and_shift(about.mean, about.std)
-        started = [start(file, device, _threads(len(devices))) for device in devices]
+        threads = threads or _threads(len(devices))
+        started = [start(file, device, threads) for device in devices]
         self._run = [run for run, _ in started]
         self._workers = [ThreadPoolExecutor(1) for _ in devices]
-        self.runtime = {**started[0][1], "precision": file.meta.get("precision", "float32")}
+        precision = file.meta.get("precision", "float32")
+        self.runtime = {**started[0][1], "precision": precision, "threads": threads}
 
     def __call__(self, images, padded=None, context=0):
         """Start the network on a batch; does not wait. See ``MXNetBackend``."""
@@ -116,7 +119,10 @@ def _onnxruntime_session(file, device, threads):
     return run, {"name": "onnxruntime", "version": package.__version__, "provider": used}
 
 
-def _openvino_request(file, device, threads):
+STATIC_SIZES = 4  # each has a compiled network of its own
+
+
+def _openvino_request(file, device, threads, static=False):
     if device != "cpu":
         raise UsageError("OpenVINO works on the CPU here: give --ctx cpu.")
     package = openvino()
@@ -126,13 +132,30 @@ def _openvino_request(file, device, threads):
         "PERFORMANCE_HINT": "LATENCY",
         **FLOAT32,
     }
-    try:
-        core = package.Core()
+    core, facts = package.Core(), {"name": "openvino", "version": version}
+
+    def compiled(shape=None):
         network = core.read_model(file.model.SerializeToString())
-        request = core.compile_model(network, "CPU", options).create_infer_request()
+        if shape:
+            network.reshape(list(shape))
+        return core.compile_model(network, "CPU", options).create_infer_request()
+
+    try:
+        request = None if static else compiled()
     except Exception as error:
         raise _refused(file, "OpenVINO", version, error) from None
-    return lambda x: request.infer([x])[0], {"name": "openvino", "version": version}
+    if not static:
+        return lambda x: request.infer([x])[0], facts
+    requests = {}
+
+    def run(x):
+        known = x.shape in requests or len(requests) < STATIC_SIZES
+        shape = x.shape if known else None  # None: one network for all other sizes
+        if shape not in requests:
+            requests[shape] = compiled(shape)
+        return requests[shape].infer([x])[0]
+
+    return run, {**facts, "static": True}
 
 
 def _refused(file, runtime, version, error):
@@ -148,13 +171,15 @@ def _first_line(error):
 _STARTS = {"onnxruntime": _onnxruntime_session, "openvino": _openvino_request}
 
 
-def start(runtime, file, devices=None):
+def start(runtime, file, devices=None, threads=None, static=False):
     """A backend that runs a NetworkFile.
 
     Args:
         runtime: "onnxruntime" or "openvino".
         devices: list of GPU numbers and "cpu", as --ctx has them; each gets a session, CPUs share
             the cores. None: GPU 0 if ONNX Runtime has CUDA, else the CPU.
+        threads: for each device. static: OpenVINO compiles for each size of input, up to four;
+            that is faster where all images have one size.
 
     Raises:
         UsageError: the runtime is missing, or cannot use a device.
@@ -162,8 +187,9 @@ def start(runtime, file, devices=None):
     """
     if devices is None:
         gpu = runtime == "onnxruntime" and CUDA in onnxruntime().get_available_providers()
-        return RuntimeBackend(file, [0 if gpu else "cpu"], _STARTS[runtime])
-    return RuntimeBackend(file, [_device(item) for item in devices], _STARTS[runtime])
+        devices = [0 if gpu else "cpu"]
+    starting = partial(_openvino_request, static=True) if static else _STARTS[runtime]
+    return RuntimeBackend(file, [_device(item) for item in devices], starting, threads)
 
 
 def _device(text):
@@ -176,5 +202,4 @@ def _device(text):
 
 def _threads(devices):
     """For each of some devices; OMP_NUM_THREADS limits their sum, as in MXNet."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, (int(given) if given.isdigit() else usable_cores()) // devices)
+    return max(1, thread_limit() // devices)

@@ -99,6 +99,15 @@ def predict_video(predictor, argument, out, look=None, scores=False, rate=None):
     return Outcome(count, time.time() - start, stopped and not source.live)
 
 
+def first_frame(argument):
+    """The first frame of a video, uint8 (H, W, 3) RGB; errors as of :func:`predict_video`."""
+    with closing(_open(argument)) as source:
+        frame = source.read()
+    if frame is None:
+        raise MXNetSegError(f"{argument} has no frame that can be read.")
+    return frame
+
+
 # --- reading ------------------------------------------------------------------------------------
 
 

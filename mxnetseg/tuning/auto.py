@@ -1,0 +1,114 @@
+"""What ``--runtime auto`` takes: the choice of before, or what a few seconds of measuring say."""
+
+import contextlib
+
+import numpy as np
+
+from ..errors import MXNetSegError, UsageError
+from ..inference import large
+from ..inference.backend import fitting_size
+from . import memory, race, ways
+from .race import Example
+
+LOOKS = 32  # passes of the protocol over an image that are looked at
+
+
+def start(subject, devices, first):
+    """A backend, and a sentence that says which way it takes and why.
+
+    Args:
+        subject: Subject. devices: as --ctx has them, or None.
+        first: function without arguments -> (an image, the Protocol).
+    """
+    example = seen(subject, *first())
+    about = memory.facts(subject.identity, shape(subject, example), devices)
+    choice = memory.recall(about)
+    if choice:
+        way = ways.from_json(choice.get("way"))
+        try:
+            if way is not None:
+                backend = ways.start(way, subject, devices)
+                return backend, _text(way, choice, about, "measured before")
+        except (UsageError, MXNetSegError) as error:
+            memory.say(f"{way}, chosen before, does not run: {error}")
+    entry, least, other = _quick(subject, example, devices)
+    choice = {"way": ways.as_json(entry.way), "ratio": least, "thorough": False, "usual": other}
+    memory.remember(about, choice)
+    return entry.backend, _text(entry.way, choice, about, "measured now")
+
+
+def _quick(subject, example, devices):
+    tried = race.examples(example, subject.rules.fixed_size)
+    choices = ways.of(subject, devices, quick=True)
+    if not choices:
+        raise UsageError(f"Nothing that is installed runs {subject.path}.")
+    entries, _ = race.enter(subject, choices, tried, devices)
+    if len(race.running(entries)) > 1:
+        race.quick(entries)
+        entry, least = race.best(entries)
+    else:
+        entry, least = race.running(entries)[0], 1.0
+    return entry, least, str(race.usual(entries).way)
+
+
+def _text(way, choice, about, when):
+    count = ways.as_json(way)["threads"]
+    size = "x".join(map(str, about["input"]))
+    if str(way) == choice.get("usual"):
+        why = "nothing that is installed and equal is clearly faster"
+    else:
+        why = f"{choice['ratio']:.2f} of the time of {choice['usual']}, and equal to MXNet"
+    return f"runtime auto: {way}, {count} thread{'s' * (count > 1)}: {why} ({size}, {when})"
+
+
+def shape(subject, example):
+    """(N, rows, columns) that the network sees of an Example."""
+    count, height, width = example.images.shape[:3]
+    size = fitting_size(subject.rules, *(example.padded or (height, width)), "The network")
+    return (count, *size)
+
+
+class _Enough(Exception):
+    pass
+
+
+class _Onlooker:
+    """A backend that notes what a protocol asks of a network, and answers zeros."""
+
+    devices = 1
+    align_corners = True
+
+    def __init__(self, subject):
+        about = subject.saved.description
+        self.num_classes, self.fill = about.num_classes, [255 * m for m in about.mean]
+        self._rules, self.calls = subject.rules, []
+
+    def padded_size(self, height, width):
+        return fitting_size(self._rules, height, width, "The network")
+
+    def __call__(self, images, padded=None, context=0):
+        self.calls.append(Example(images, padded))
+        if len(self.calls) >= LOOKS:
+            raise _Enough
+        rows, columns = self.padded_size(*(padded or images.shape[1:3]))
+        return _Zeros((len(images), self.num_classes, -(-rows // 8), -(-columns // 8)))
+
+
+class _Zeros:
+    def __init__(self, size):
+        self._size = size
+
+    def asnumpy(self):
+        return np.zeros(self._size, np.float32)
+
+
+def seen(subject, image, protocol):
+    """The largest Example that a network is given when an image goes through a protocol."""
+    onlooker = _Onlooker(subject)
+    if image.shape[2] != len(onlooker.fill):
+        raise UsageError(
+            f"The network takes images of {len(onlooker.fill)} channels, not {image.shape[2]}."
+        )
+    with contextlib.suppress(_Enough):
+        large.classify(onlooker, image, protocol)
+    return max(onlooker.calls, key=lambda call: np.prod(call.images.shape[:3]))

@@ -1,0 +1,133 @@
+"""Ways of running a network prove that they are right, and then take turns."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, List, NamedTuple, Optional
+
+import numpy as np
+
+from ..errors import MXNetSegError, UsageError
+from ..inference.logits import read
+from . import proof, ways
+
+GAIN = 0.97  # of the time of the usual way that another has to stay below: less is noise
+HOPEFUL = 1.3  # of the best time so far, to be measured on in a quick race
+SMALL = (232, 328)  # of a part of the image on which ways are tried too
+
+
+class Example(NamedTuple):
+    """What a network is given: images (N, H, W, C), and (height, width) that they are padded to."""
+
+    images: np.ndarray
+    padded: Optional[tuple] = None
+
+
+@dataclass
+class Entry:
+    """A way, and how it fares.
+
+    Attributes:
+        way: Way. run: function without arguments: one pass. backend: where it is in this process.
+        why: why it does not take part; "" if it does.
+        verdict: proof.Verdict. seconds: of its passes.
+    """
+
+    way: Any
+    run: Any = None
+    backend: Any = None
+    why: str = ""
+    verdict: Any = None
+    seconds: List[float] = field(default_factory=list)
+
+
+def examples(example, fixed_size=None):
+    """What a way has to be right on: the example, and a small part of it."""
+    height, width = (min(a, b) for a, b in zip(SMALL, example.images.shape[1:3]))
+    if fixed_size or (height, width) == example.images.shape[1:3]:
+        return [example]
+    return [example, Example(np.ascontiguousarray(example.images[:1, :height, :width]))]
+
+
+def enter(subject, choices, tried, devices=None, wanted=None):
+    """Start ways, and hold each against what is wanted.
+
+    Args:
+        subject: Subject. choices: list of Way.
+        tried: list of Example; the first is what will be measured.
+        wanted: the right logits for ``tried``; by default those of the first way.
+
+    Returns:
+        A list of Entry, and ``wanted``.
+    """
+    entries = []
+    for way in choices:
+        entry = Entry(way)
+        entries.append(entry)
+        try:
+            backend = ways.start(way, subject, devices)
+            found = [read(backend(e.images, e.padded)) for e in tried]
+        except (UsageError, MXNetSegError) as error:
+            if wanted is None:
+                raise  # this is how the network is run anyway
+            entry.why = str(error)
+            continue
+        wanted = found if wanted is None else wanted
+        verdicts = [proof.compare(a, b) for a, b in zip(found, wanted)]
+        entry.verdict = max(verdicts, key=lambda v: (not v.equal, v.rms))
+        if not entry.verdict.equal:
+            entry.why = f"not equal: {entry.verdict}"
+            continue
+        entry.backend = backend
+        entry.run = lambda backend=backend: read(backend(tried[0].images, tried[0].padded))
+    return entries, wanted
+
+
+def running(entries):
+    """Those that take part."""
+    return [entry for entry in entries if not entry.why]
+
+
+def usual(entries):
+    """The entry that is taken where nothing is faster: MXNet as it comes, or the first."""
+    alive = running(entries)
+    for way in (ways.USUAL, ways.PLAIN):
+        for entry in alive:
+            if entry.way._replace(threads=None) == way and not entry.way.threads:
+                return entry
+    return alive[0]
+
+
+def quick(entries, seconds=3.0, turns=3):
+    """Let entries take turns for some seconds; who is far behind drops out after the first."""
+    start, alive, number = time.perf_counter(), running(entries), 0
+    while number < 2 or (number < turns or time.perf_counter() - start < seconds):
+        for entry in alive[:: -1 if number % 2 else 1]:
+            entry.seconds.append(_timed(entry.run))
+        if number == 0:
+            best = min(entry.seconds[0] for entry in alive)
+            first = usual(entries)
+            alive = [e for e in alive if e is first or e.seconds[0] <= HOPEFUL * best]
+        number += 1
+        if number >= 2 and time.perf_counter() - start > 2 * seconds or number >= 50:
+            break
+
+
+def _timed(run):
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def ratio(entry, first):
+    """The median of an entry's times over those of another in the same turns."""
+    count = min(len(entry.seconds), len(first.seconds))
+    return float(np.median(np.divide(entry.seconds[:count], first.seconds[:count])))
+
+
+def best(entries):
+    """The entry to take, and its ratio to the usual one, which it beats clearly or is."""
+    first = usual(entries)
+    counted = [e for e in running(entries) if len(e.seconds) >= len(first.seconds)]
+    ratios = [(ratio(entry, first), k) for k, entry in enumerate(counted)]
+    least, k = min(ratios)
+    return (counted[k], least) if least <= GAIN else (first, 1.0)

@@ -158,7 +158,7 @@ def metrics(parser):
     parser.add_argument(
         "--metrics", nargs="+", default=[], metavar="NAME",
         help="besides mIoU, accuracies, Dice and precision: boundary_iou, boundary_f, "
-        "boundary_distance, calibration, bootstrap, cityscapes",
+        "boundary_distance, calibration, bootstrap, cityscapes; or all that fit the data",
     )  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def _score(args, section, out):
         "name": section.name, "root": section.root, "split": split, "options": section.options,
     }  # fmt: skip
     print(f"scoring {args.folders[0]} on {len(dataset)} images ({split}) -> {out}")
-    measured = metrics.create(args.metrics, dataset)
+    measured = metrics.create(args.metrics, dataset, with_scores=False)
     result = scoring.score(
         args.folders[0], dataset, measured, out, args.values,
         described={"data": where, "order": None, "index": args.index},

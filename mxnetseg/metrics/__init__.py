@@ -28,15 +28,20 @@ METRICS = {
 }
 
 
-def create(chosen, dataset):
+def create(chosen, dataset, with_scores=True):
     """The metrics of an evaluation: Accuracy, and those that are asked for, each once.
 
     Args:
-        chosen: names of :data:`METRICS`. dataset: has ``info``.
+        chosen: names of :data:`METRICS`, or "all" that fit. dataset: has ``info``.
+        with_scores: whether there is a network that says how sure it is.
 
     Raises:
         UsageError: there is no such metric, or the data set does not have what it needs.
     """
+    if "all" in chosen:
+        fitting = (n for n, kind in METRICS.items() if kind.fits(dataset.info))
+        every = [n for n in fitting if with_scores or not METRICS[n].needs_scores]
+        chosen = [n for name in chosen for n in (every if name == "all" else [name])]
     for name in chosen:
         if name not in METRICS:
             raise unknown("metric", name, METRICS)

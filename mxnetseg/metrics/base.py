@@ -29,6 +29,11 @@ class Metric:
         self.description = description
 
     @classmethod
+    def fits(cls, description):
+        """Whether a data set has the classes that are needed."""
+        return True
+
+    @classmethod
     def of(cls, dataset):
         """The metric for a data set."""
         return cls(dataset.info)

@@ -57,8 +57,7 @@ class Cityscapes(Metric):
     def __init__(self, description, instances=None):
         super().__init__(description)
         names = [name.lower() for name in description.classes]
-        known = [name for members in CATEGORIES.values() for name in members]
-        if sorted(names) != sorted(known):
+        if not self.fits(description):
             raise UsageError(
                 f"The metric '{self.name}' needs the 19 classes of Cityscapes, which "
                 f"{description.name} does not have: drop it from --metrics."
@@ -74,6 +73,11 @@ class Cityscapes(Metric):
             self.class_of_id[label_id], self.size[names.index(n)] = names.index(n), size
         self.classes = np.zeros((2, len(names)))  # weighted pixels of instances: right, missed
         self.categories = np.zeros((2, len(CATEGORIES)))
+
+    @classmethod
+    def fits(cls, description):
+        known = [name for members in CATEGORIES.values() for name in members]
+        return sorted(name.lower() for name in description.classes) == sorted(known)
 
     @classmethod
     def of(cls, dataset):

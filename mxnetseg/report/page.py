@@ -71,7 +71,7 @@ def _content(runs, ask):
     if len(scored) < len(runs):
         raise MXNetSegError(f"{notes[0]} It cannot be compared.")
     columns, rows = sections.classes(scored)
-    notes += _missing(scored)
+    notes += _unlike(scored) + _missing(scored)
     galleries, more = _galleries(scored, ask)
     content.update(
         numbers=sections.numbers(scored),
@@ -117,6 +117,19 @@ def _of_all(runs, key, draw, label):
     """A figure of what every run has; "" if one lacks it."""
     found = [run.result.get(key) for run in runs]
     return draw(found, label) if all(found) else ""
+
+
+def _unlike(runs):
+    """That scores of different images do not compare, where it is so."""
+    names = [{row["image"] for row in run.rows} for run in runs]
+    if all(own == names[0] for own in names) or not all(names):
+        return []
+    counts = ", ".join(f"{run.name} {len(own)}" for run, own in zip(runs, names))
+    shared = len(set.intersection(*names))
+    return [
+        f"Not all runs were scored on the same images ({counts}; {shared} in common): their scores "
+        "do not compare."
+    ]
 
 
 def _missing(runs):

@@ -7,9 +7,11 @@ from mxnetseg import cli, models
 from mxnetseg.errors import UsageError
 from mxnetseg.inspection import fields, paths
 
-STEM_TO_LAYER3 = "3s2 3s2 3 3 3s2 3 3 3".split()
-TO_LAYER6 = [*STEM_TO_LAYER3, *"3s2 3 3s2 3 3s2 3".split()]
-TRUNK_OF_S = "3s2 3s2 3 3 3 3 3s2 3 3 3 3 3 3 3 3s2 3 3 3 3s2 3 3 3 3s2".split()
+STEM_TO_LAYER3 = [f"3s{s}" for s in (2, 2, 1, 1, 2, 1, 1, 1)]
+TO_LAYER6 = [*STEM_TO_LAYER3, *(f"3s{s}" for s in (2, 1, 2, 1, 2, 1))]
+TRUNK_OF_S = [  # stem, layer1 to 3, layer4, layer5, layer6
+    f"3s{s}" for s in (2, 2, *(1, 1, 1, 1), *(2, 1, 1, 1), *(1, 1, 1, 1), *(2, 1, 1, 1) * 2, 2)
+]
 
 
 def side(words):

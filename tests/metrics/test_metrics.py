@@ -296,6 +296,11 @@ def test_metrics_by_name():
     dataset = Images()
     chosen = metrics.create(["dice", "boundary_iou", "recall"], dataset)
     assert [m.name for m in chosen] == ["accuracy", "boundary_iou"]
+    every = [m.name for m in metrics.create(["all"], dataset)]
+    assert every == list(dict.fromkeys(k.name for k in metrics.METRICS.values()))[:-1]
+    assert "cityscapes" not in every and "calibration" in every
+    silent = metrics.create(["all"], dataset, with_scores=False)
+    assert [m.name for m in silent] == [name for name in every if name != "calibration"]
     with pytest.raises(UsageError, match="boundary_iou"):
         metrics.create(["boundary-iou"], dataset)
     with pytest.raises(UsageError, match="19 classes"):

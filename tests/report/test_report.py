@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import sys
 
 import cv2
@@ -170,6 +171,16 @@ def test_an_evaluation_of_another_day(tmp_path, runs, capsys):
     assert "--metrics boundary_iou boundary_distance calibration bootstrap" in said
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert '<section id="classes">' in page and '<article class="shot">' not in page
+
+
+def test_evaluations_of_other_images_do_not_compare(tmp_path, runs, capsys):
+    for name, keep in ("whole", 9), ("part", 4):
+        shutil.copytree(runs[0] / "eval", tmp_path / name)
+        rows = (runs[0] / "eval" / "per_image.csv").read_text().splitlines(keepends=True)
+        files.write(tmp_path / name / "per_image.csv", "".join(rows[:keep]))
+    folders = [str(tmp_path / name) for name in ("whole", "part")]
+    assert cli.main(["report", *folders, "-o", str(tmp_path / "page.html")]) == 0
+    assert "(whole 8, part 3; 3 in common)" in capsys.readouterr().out
 
 
 def test_a_training_that_has_just_begun(tmp_path, capsys):

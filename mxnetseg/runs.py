@@ -21,6 +21,8 @@ from .errors import MXNetSegError, UsageError
 # what has a column of its own, or does not change what a network learns
 APART = ("model.name", "model.backbone", "data.name", "data.root", "data.workers",
          "data.worker_mode", "train.log_interval", "train.save_minutes")  # fmt: skip
+COST_TITLES = ("parameters", "multiply-adds", "images/s, inference")
+COSTS = ("parameters", "macs", "inference_images_per_second")
 APART_SECTIONS = ("log", "eval")
 
 
@@ -30,11 +32,13 @@ class Run:
 
     Attributes:
         name: its folder, from where the search began.
+        folder: its path.
         experiment: nested mappings; empty if config.yaml cannot be read.
         log: the records of log.jsonl.
     """
 
     name: str
+    folder: Path
     experiment: Dict[str, Any]
     log: List[dict]
 
@@ -62,6 +66,12 @@ class Run:
             last = record["step"]
         return total + sum(r.get("seconds", 0) for r in self.validations) if total else None
 
+    @property
+    def images_per_second(self):
+        """Of training, the median over the log's records; None if the log does not tell."""
+        rates = [r["images_per_second"] for r in self.steps if r.get("images_per_second")]
+        return float(np.median(rates)) if rates else None
+
     def setting(self, key, default=None):
         """The value of a dotted key."""
         value = self.experiment
@@ -88,7 +98,11 @@ def find(root):
         raise UsageError(f"There is no log.jsonl below {root}. Name a folder of `mxnetseg train`.")
     names = (os.path.relpath(str(path.parent), str(root)) for path in found)
     runs = [
-        Run(root.resolve().name if name == "." else Path(name).as_posix(), *read(path.parent))
+        Run(
+            root.resolve().name if name == "." else Path(name).as_posix(),
+            path.parent,
+            *read(path.parent),
+        )
         for name, path in zip(names, found)
     ]
     return sorted(runs, key=lambda run: -run.best["miou"] if run.best else 1)
@@ -138,8 +152,12 @@ def _flat(tree, prefix=""):
             yield f"{prefix}{key}", None if value == {} else value
 
 
-def rows(runs):
-    """For each run {column: value or None}; settings that differ have a column each."""
+def rows(runs, costs=None):
+    """For each run {column: value or None}; settings that differ have a column each.
+
+    Args:
+        costs: what :func:`mxnetseg.costs.measure` found; adds a column for each.
+    """
     keys, found = differences(runs), []
     for run in runs:
         best, last = run.best or {}, run.log[-1] if run.log else {}
@@ -153,30 +171,66 @@ def rows(runs):
             "last_epoch": last.get("epoch"),
             "epochs": run.setting("train.epochs"),
             "seconds": run.seconds,
+            "images_per_second": run.images_per_second,
+            **{key: (costs.get(run.name) or {}).get(key) for key in COSTS if costs},
             **{key: run.setting(key) for key in keys},
         })  # fmt: skip
     return found
 
 
-def as_text(runs):
+def as_text(runs, costs=None):
     """A table, with the settings that differ in one column."""
     keys = differences(runs)
-    lines = [("run", "network", "data", "settings", "mIoU", "best epoch", "epochs", "time")]
-    for row in rows(runs):
+    head = ("run", "network", "data", "settings", "mIoU", "best epoch", "epochs", "time")
+    lines = [(*head, *(COST_TITLES if costs else ()))]
+    for row in rows(runs, costs):
         settings = (
             f"{_short(key, keys)}={_value(row[key])}" for key in keys if row[key] is not None
         )
-        miou, seconds = row["miou"], row["seconds"]
         lines.append((
             row["run"], row["network"], str(row["data"]), " ".join(settings),
-            "-" if miou is None else f"{miou:.4f}",
+            _or_dash(row["miou"], "{:.4f}".format),
             str(row["best_epoch"] or "-"),
             f"{row['last_epoch'] or 0}/{row['epochs'] or '?'}",
-            "-" if seconds is None else str(datetime.timedelta(seconds=round(seconds))),
+            _or_dash(row["seconds"], _time),
+            *(_costs(row) if costs else ()),
         ))  # fmt: skip
     if not keys:
         lines = [line[:3] + line[4:] for line in lines]
-    return "\n".join(aligned(lines, right=4))
+    return "\n".join(aligned(lines, right=4 + len(lines[0]) - len(head) + (not keys)))
+
+
+def as_markdown(runs, costs=None):
+    """A table for a page: scores, time and costs, without settings."""
+    head = ["run", "network", "data", "mIoU", "pixel accuracy", "epochs", "time"]
+    lines = [[*head, "images/s, training", *(COST_TITLES if costs else ())]]
+    lines.append(["---"] * 3 + ["---:"] * (len(lines[0]) - 3))
+    for row in rows(runs, costs):
+        lines.append([
+            row["run"], row["network"], str(row["data"]),
+            _or_dash(row["miou"], "{:.3f}".format),
+            _or_dash(row["pixel_accuracy"], "{:.3f}".format),
+            f"{row['last_epoch'] or 0}/{row['epochs'] or '?'}",
+            _or_dash(row["seconds"], _time),
+            _or_dash(row["images_per_second"], "{:.1f}".format),
+            *(_costs(row) if costs else ()),
+        ])  # fmt: skip
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _costs(row):
+    parameters, macs, rate = (row[key] for key in COSTS)
+    yield _or_dash(parameters, lambda count: f"{count / 1e6:.2f}M")
+    yield _or_dash(macs, lambda count: f"{count / 1e9:.2f}G")
+    yield _or_dash(rate, "{:.1f}".format)
+
+
+def _or_dash(value, text):
+    return "-" if value is None else text(value)
+
+
+def _time(seconds):
+    return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def _short(key, keys):
@@ -189,9 +243,9 @@ def _value(value):
     return json.dumps(value) if isinstance(value, (list, dict, bool)) else str(value)
 
 
-def as_csv(runs):
+def as_csv(runs, costs=None):
     """The same as CSV, with a column for each setting that differs."""
-    table, buffer = rows(runs), io.StringIO()
+    table, buffer = rows(runs, costs), io.StringIO()
     writer = csv.DictWriter(buffer, list(table[0]), lineterminator="\n")
     writer.writeheader()
     for row in table:

@@ -17,6 +17,7 @@ LAYERS = (
         "complexity",
         "deploy",
         "build",
+        "costs",
         "doctor",
         "inspection",
         "report",

@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mxnetseg import cli, config, runs
+from mxnetseg import checkpoint, cli, complexity, config, models, runs
 from mxnetseg.errors import UsageError
+
+from .tiny import description
 
 
 def write(folder, log, **settings):
@@ -84,6 +86,34 @@ def test_a_run_alone_and_broken_files(weights, capsys):
     head, line = capsys.readouterr().out.splitlines()
     assert "settings" not in head
     assert line.split() == ["new", "?", "?", "-", "-", "1/?", "0:00:05"]
+
+
+def test_costs_of_the_runs_that_have_a_checkpoint(weights, tmp_path, capsys):
+    net = models.create("fcn", 5, backbone="resnet18")
+    checkpoint.save(
+        weights / "fcn" / "a" / "last.params", net, checkpoint.describe(net, description(5))
+    )
+    table, out = tmp_path / "table.csv", tmp_path / "table.md"
+    options = ["--costs", "--size", "64", "96", "--ctx", "cpu"]
+    assert (
+        cli.main(["runs", str(weights), *options, "--csv", str(table), "--markdown", str(out)]) == 0
+    )
+    rows = {row["run"]: row for row in csv.DictReader(table.open(newline=""))}
+    cost = complexity.measure(net, 64, 96)
+    assert int(rows["fcn/a"]["parameters"]) == cost.parameters
+    assert int(rows["fcn/a"]["macs"]) == cost.macs
+    assert float(rows["fcn/a"]["inference_images_per_second"]) > 0
+    assert rows["fcn/b"]["macs"] == "" and rows["fcn/b"]["miou"] == "0.4"
+    text = capsys.readouterr().out.splitlines()
+    assert text[1].split()[-3:] == ["-"] * 3 and f"{cost.macs / 1e9:.2f}G" in text[2]
+    head, _, first, second, _ = out.read_text().splitlines()
+    assert head.count("|") == first.count("|") == 12
+    assert "fcn/b" in first and f"{cost.parameters / 1e6:.2f}M" in second
+
+
+def test_costs_need_a_checkpoint(weights, capsys):
+    assert cli.main(["runs", str(weights), "--costs", "--ctx", "cpu"]) == 2
+    assert "No run has a checkpoint" in capsys.readouterr().err
 
 
 def test_a_folder_without_runs_is_wrong_use(tmp_path):

@@ -29,11 +29,10 @@ def arguments(parser):
     shared.settings(parser, "model.KEY=VALUE")
 
 
-def size_argument(parser):
-    parser.add_argument(
-        "--size", nargs="+", type=int, metavar="PIXELS",
-        help="a side, or height and width; default: 1024 2048, or what the network takes",
-    )  # fmt: skip
+def size_argument(
+    parser, text="a side, or height and width; default: 1024 2048, or what the network takes"
+):
+    parser.add_argument("--size", nargs="+", type=int, metavar="PIXELS", help=text)
 
 
 def find(what, args, initialize=False, contexts=None):

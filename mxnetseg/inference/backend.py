@@ -88,26 +88,17 @@ class MXNetBackend:
         """The network as a block of its own that shares the parameters."""
         with self._lock:
             if (static, fused) not in self._graphs:
-                graph = gluon.SymbolBlock(
-                    self._symbol, [self._data], params=self.net.collect_params()
-                )
-                if fused:
-                    shape = (1, self._channels, *self.net.valid_size(48, 80))
-                    x = mx.nd.zeros(shape, ctx=self.contexts[0])
-                    graph.optimize_for(
-                        x, backend="MKLDNN", static_alloc=static, static_shape=static
-                    )
-                else:
-                    graph.hybridize(static_alloc=static, static_shape=static)
+                # Not the block's own optimize_for: that hands the parameters' shapes over too, and
+                # MXNet 1.9.1 assigns them to the inputs in their order from before the fusion. The
+                # order differs where a convolution is the second term of a sum.
+                symbol = self._symbol.optimize_for("MKLDNN") if fused else self._symbol
+                graph = gluon.SymbolBlock(symbol, [self._data], params=self.net.collect_params())
+                graph.hybridize(static_alloc=static, static_shape=static)
                 self._graphs[static, fused] = graph
             return self._graphs[static, fused]
 
     def _fusing_works(self):
-        """Whether the fused graph proves to be right on a small image.
-
-        MXNet 1.9.1 mixes up the inputs of fused layers in some graphs; mostly their shapes then do
-        not fit, but nothing guarantees that.
-        """
+        """Whether the fused graph proves to be right on a small image: MXNet guarantees nothing."""
         if not mx.runtime.Features().is_enabled("MKLDNN"):
             return False
         height, width = self.net.valid_size(48, 80)

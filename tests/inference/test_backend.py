@@ -161,6 +161,17 @@ def test_fused_equals_plain_for_any_size(monkeypatch):
         assert np.abs(a - b).max() <= 1e-4 * a.std()
 
 
+def test_sums_with_the_convolution_second_are_fused(monkeypatch):
+    """Their inputs stand in another order then."""
+    monkeypatch.delenv("MXNETSEG_GPU_PATH", raising=False)
+    net = models.create("sanet", 7)
+    plain, fused = (MXNetBackend(net, CPU, MEAN, STD, fuse) for fuse in (False, True))
+    assert fused.fused
+    batch = image(64, 96)[None]
+    a, b = plain(batch).asnumpy(), fused(batch).asnumpy()
+    assert np.abs(a - b).max() <= 1e-4 * a.std()
+
+
 def test_a_wrongly_fused_graph_is_not_used(monkeypatch):
     graph = MXNetBackend._graph
 

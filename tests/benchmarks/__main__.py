@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks [row ...]
 
+Rows have their functions' names (``forward``), or the names' beginnings (``evaluation``).
 Where PyTorch is installed its forward pass and training step of the same network stand beside ours.
 """
 
@@ -9,14 +10,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import host, network, pipeline
+from . import evaluation, host, network, pipeline
 
 
 def main(names):
     with tempfile.TemporaryDirectory() as folder:
-        rows = [f for module in (host, pipeline, network) for f in module.ROWS]
+        rows = [f for module in (host, pipeline, network, evaluation) for f in module.ROWS]
+        known = [f.__name__ for f in rows]
+        for name in names:
+            if not any(row.startswith(name) for row in known):
+                sys.exit(f"There is no row '{name}', only {', '.join(known)}.")
         if names:
-            rows = [f for f in rows if f.__name__ in names]
+            rows = [f for f in rows if f.__name__.startswith(tuple(names))]
         print(f"{'what':58s} {'usual':>9s} {'ours':>9s} {'ratio':>6s}  aim")
         for function in rows:
             row = function(Path(folder))

@@ -7,7 +7,15 @@ hszhao/semseg, whose C++ operator is expressed here by standard ones.
 from mxnet.gluon import nn
 
 from ..errors import UsageError
-from ..nn import conv2d, conv_unit, map_of_positions, resize_like, resize_to_stride, sequential
+from ..nn import (
+    conv2d,
+    conv_unit,
+    map_of_positions,
+    positions,
+    resize_like,
+    resize_to_stride,
+    sequential,
+)
 from ..registry import unknown
 from .base import register
 from .pspnet_semseg import SemsegModel
@@ -40,7 +48,7 @@ def spread(F, attention, like, mask_size, distribute=False):
         (N, h * w targets, h * w sources), both row-major; 0 where the mask does not reach.
     """
     height, width = mask_size
-    rows, columns = F.contrib.arange_like(like, axis=2), F.contrib.arange_like(like, axis=3)
+    rows, columns = positions(F, like, axis=2), positions(F, like, axis=3)
     row_cells, rows_inside = _offsets(F, rows, height, distribute)
     column_cells, columns_inside = _offsets(F, columns, width, distribute)
 

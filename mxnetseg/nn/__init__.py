@@ -23,6 +23,7 @@ from .gate import EfficientChannelAttention
 from .head import FCNHead, PreActHead, sequential_head
 from .norm import GroupNorm, norm_layer, use_norm, used_norm
 from .normalize import Normalize
+from .positions import positions
 from .pyramid import ASPP, GlobalFlow, GlobalPool, PyramidPooling, global_pool, pool_by
 from .residual import BasicBlock, Bottleneck, basic_stage
 from .resize import interpolation_matrix, resize_like, resize_to_stride, upscale
@@ -70,6 +71,7 @@ __all__ = [
     "numbered",
     "pool_by",
     "pooling_cascade",
+    "positions",
     "pre_activated",
     "relu",
     "resize_like",

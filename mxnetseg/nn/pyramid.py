@@ -5,6 +5,7 @@ from mxnet.gluon import nn
 from .concat import concat
 from .conv import ConvUnit, numbered
 from .form import takes_operator
+from .positions import positions
 from .resize import resize_like
 
 
@@ -17,7 +18,7 @@ def global_pool(F, x):
     """
     if takes_operator():
         return F.Pooling(x, global_pool=True, pool_type="avg")
-    rows, columns = (F.ones_like(F.contrib.arange_like(x, axis=axis)) for axis in (2, 3))
+    rows, columns = (F.ones_like(positions(F, x, axis=axis)) for axis in (2, 3))
     total = F.dot(F.dot(x, columns), rows)
     mean = F.broadcast_div(total, F.sum(rows) * F.sum(columns))
     return F.reshape(mean, shape=(0, 0, 1, 1))
@@ -43,7 +44,7 @@ def pool_by(F, x, factor):
 
 def _pooling_matrix(F, x, axis, factor):
     """Weights (cells, n) of adaptive average pooling along ``axis``."""
-    index = F.contrib.arange_like(x, axis=axis)
+    index = positions(F, x, axis=axis)
     # every factor-th index, from factor - 1: as many as there are cells
     cell = (F.slice(index, begin=(factor - 1,), end=(None,), step=(factor,)) + 1) / factor - 1
     size, cells = F.max(index) + 1, F.max(cell) + 1

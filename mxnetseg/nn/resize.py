@@ -9,6 +9,7 @@ Within :func:`~mxnetseg.nn.form.whole_operators` it is the operator.
 """
 
 from .form import takes_operator
+from .positions import positions
 
 
 def interpolation_matrix(F, source, source_axis, target, target_axis, align_corners=True):
@@ -17,8 +18,8 @@ def interpolation_matrix(F, source, source_axis, target, target_axis, align_corn
     With ``align_corners`` output i reads position i (n_in - 1) / (n_out - 1); an output of length 1
     reads position 0. Without it, position (i + 0.5) n_in / n_out - 0.5, clamped to the image.
     """
-    out_index = F.contrib.arange_like(target, axis=target_axis)
-    in_index = F.contrib.arange_like(source, axis=source_axis)
+    out_index = positions(F, target, axis=target_axis)
+    in_index = positions(F, source, axis=source_axis)
     out_last, in_last = F.max(out_index), F.max(in_index)
     if align_corners:
         ratio = F.broadcast_div(in_last, F.broadcast_maximum(out_last, F.ones_like(out_last)))
@@ -76,7 +77,7 @@ def _resize_to(F, x, like, sample, align_corners):
     On indices, not on the map itself: the gradient of a sliced map ends the process with some of
     oneDNN's layouts, even if it is zero.
     """
-    rows, columns = (sample(F.contrib.arange_like(like, axis=axis)) for axis in (2, 3))
+    rows, columns = (sample(positions(F, like, axis=axis)) for axis in (2, 3))
     rows = interpolation_matrix(F, x, 2, rows, 0, align_corners)
     columns = interpolation_matrix(F, x, 3, columns, 0, align_corners)
     return _multiply(F, rows, x, columns)

@@ -2,6 +2,8 @@
 
 from mxnet.gluon import nn
 
+from .positions import positions
+
 
 def pad_for_sampling(F, x):
     """A border of one zero around ``x``: :func:`sample` then fades to zero outside the map.
@@ -29,8 +31,8 @@ def sample(F, padded, rows, columns):
 
 def _grid(F, padded, offset, axis):
     """Offsets along ``axis`` -> the operator's coordinates, -1 to 1 from border to border."""
-    last = F.max(F.contrib.arange_like(padded, axis=axis))
-    own = F.contrib.arange_like(offset, axis=axis) + 1  # behind the border
+    last = F.max(positions(F, padded, axis=axis))
+    own = positions(F, offset, axis=axis) + 1  # behind the border
     own = F.reshape(own, (1, 1, -1, 1) if axis == 2 else (1, 1, 1, -1))
     return F.broadcast_div(F.broadcast_add(offset, own) * 2, last) - 1
 

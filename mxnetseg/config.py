@@ -114,6 +114,11 @@ class Train(Section):
         description="patterns of parameters that stay as they are: backbone.*, *.gamma, *.beta; "
         "*.running_*: norms use their running statistics",
     )
+    precision: Literal["float32", "float16", "bfloat16"] = Field(
+        "float32",
+        description="of convolutions and what follows them: float16 on GPUs, bfloat16 on CPUs with "
+        "AVX-512; parameters, loss and validation stay in float32",
+    )
     clip_norm: Optional[float] = Field(
         None, gt=0, description="largest norm of the gradients of all parameters together"
     )

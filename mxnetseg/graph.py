@@ -79,7 +79,7 @@ def read(symbol, **shapes):
     Raises:
         mxnet.MXNetError: the shapes do not fit.
     """
-    content = json.loads(symbol.tojson())
+    content = json.loads(symbol.tojson(remove_amp_cast=False))
     internals = symbol.get_internals()
     entries = internals.list_outputs()
     all_shapes = all_dtypes = None

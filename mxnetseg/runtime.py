@@ -170,6 +170,11 @@ def _processor_flags():
     return set(cpuinfo("flags").split()) if platform.machine() in ("x86_64", "AMD64") else set()
 
 
+def has_avx512():
+    """Whether this processor has what oneDNN needs to compute in bfloat16, as far as is known."""
+    return {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= _processor_flags()
+
+
 def cpuinfo(key):
     """What /proc/cpuinfo says of the first processor; "" where there is no such file or key."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:

@@ -80,15 +80,16 @@ class Log:
                 return
             yield batch
 
-    def step(self, step, epoch, rate, parts, norm, bar):
+    def step(self, step, epoch, rate, parts, norm, bar, facts=None):
         """Note a step; what it is told as arrays, :meth:`settle` reads when the devices went on.
 
         Args:
             step: the first one is 1.
             parts: arrays (len(names),), their sum over all is the loss.
-            norm: of the gradients (1,).
+            norm: of the gradients (1,); not finite: the step was skipped.
+            facts: further entries of the record.
         """
-        self._unread.append((step, epoch, rate, parts, norm, bar))
+        self._unread.append((step, epoch, rate, parts, norm, bar, facts or {}))
 
     def settle(self, ahead=0):
         """Read the losses of all steps but the last ``ahead``; MXNetSegError if one is not finite.
@@ -96,14 +97,14 @@ class Log:
         So the host is never more than ``ahead`` steps ahead of the devices.
         """
         while len(self._unread) > ahead:
-            step, epoch, rate, parts, norm, bar = self._unread.popleft()
+            step, epoch, rate, parts, norm, bar, facts = self._unread.popleft()
             parts = np.sum([part.asnumpy().astype(np.float64) for part in parts], axis=0)
             if not math.isfinite(parts.sum()):
                 raise diverged(step)
             self._parts.append(parts)
             self._norms.append(float(norm.asscalar()))
             self._timed += 1
-            self._last = {"step": step, "epoch": epoch + 1, "loss": None, "lr": rate}
+            self._last = {"step": step, "epoch": epoch + 1, "loss": None, "lr": rate, **facts}
             if step % self._interval == 0:
                 loss = np.mean(self._parts, axis=0).sum()
                 bar.set_postfix(loss=f"{loss:.3f}", lr=f"{rate:.2g}", left=self._left(step))
@@ -118,7 +119,8 @@ class Log:
         self._last["loss"] = float(parts.sum())
         if len(parts) > 1:
             self._last["parts"] = dict(zip(self._names, parts.tolist()))
-        self._last["gradient_norm"] = float(np.mean(self._norms))
+        norms = [norm for norm in self._norms if math.isfinite(norm)]
+        self._last["gradient_norm"] = float(np.mean(norms)) if norms else None
         if self._timed:
             seconds = max(now - self._since, 1e-9)
             self._last["images_per_second"] = round(self._timed * self._batch / seconds, 2)

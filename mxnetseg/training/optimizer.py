@@ -3,17 +3,18 @@
 import math
 
 import mxnet as mx
-from mxnet import gluon
+from mxnet import autograd, gluon
 
 from ..errors import UsageError
 from .patterns import matching
+from .precision import Unscaled
 
 
 class Optimizer:
     """MXNet's optimiser over all devices, with a state that can be saved and loaded exactly."""
 
     def __init__(
-        self, net, optim, contexts, clip_norm=None, accumulate=False, kvstore=None
+        self, net, optim, contexts, clip_norm=None, accumulate=False, kvstore=None, scaler=None
     ):  # fmt: skip
         """
         Args:
@@ -22,11 +23,13 @@ class Optimizer:
             clip_norm: largest norm of all gradients together; None: they stay as they are.
             kvstore: sums gradients over a group's workers too; None: this process is alone.
             accumulate: gradients of several backward passes are added until :meth:`step`.
+            scaler: see :func:`mxnetseg.training.precision.scaler`.
         """
         self.parameters = {
             n: p for n, p in net._collect_params_with_prefix().items() if p.grad_req != "null"
         }
         self.contexts, self.clip_norm, self.accumulate = contexts, clip_norm, accumulate
+        self.scaler = scaler or Unscaled()
         if accumulate:
             for parameter in self.parameters.values():
                 parameter.grad_req = "add"
@@ -38,32 +41,43 @@ class Optimizer:
             update_on_kvstore=False,
         )
 
+    def backward(self, parts):
+        """The gradients of a loss, of its ``parts`` on every device, times the scaler's scale."""
+        autograd.backward(parts, self.scaler.head_gradients(parts))
+
     def step(self, rate):
         """Update every parameter with the gradients summed over the devices.
 
         Returns:
-            The norm (1,) of all gradients together, before it was clipped.
+            The norm (1,) of all gradients together, before it was clipped. It is not finite if
+            gradients overflowed with the loss's scale: then the step was skipped.
         """
         self.trainer.set_learning_rate(rate)
         self.trainer.allreduce_grads()
+        scale = self.scaler.scale  # of these gradients
         if not self.clip_norm:
             gradients = [p.grad(self.contexts[0]) for p in self.parameters.values()]
             norm = mx.nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).sum().sqrt()
         else:
             for ctx in reversed(self.contexts):
                 gradients = [p.grad(ctx) for p in self.parameters.values()]
-                norm = gluon.utils.clip_global_norm(gradients, self.clip_norm, check_isfinite=False)
-        self.trainer.update(1, ignore_stale_grad=True)
+                norm = gluon.utils.clip_global_norm(
+                    gradients, self.clip_norm * scale, check_isfinite=False
+                )
+        if scale != 1:
+            norm = norm / scale
+        if self.scaler.accepts(norm):
+            self.trainer.update(scale, ignore_stale_grad=True)
         if self.accumulate:
             for parameter in self.parameters.values():
                 parameter.zero_grad()
         return norm
 
     def state(self):
-        """{"<number>:<parameter>": array}, from the first device: all are equal."""
+        """{"<number>:<parameter>": array}, from the first device; with the scaler's."""
         self._initialise()
         states = self.trainer._updaters[0].states
-        found = {}
+        found = self.scaler.state()
         for i, name in enumerate(self.parameters):
             for k, array in enumerate(_flat(states.get(i))):
                 found[f"{k}:{name}"] = array.as_in_context(mx.cpu())
@@ -72,8 +86,9 @@ class Optimizer:
     def load(self, arrays, step):
         """The inverse of :meth:`state`, after ``step`` steps."""
         self._initialise()
+        self.scaler.load(arrays)
         optimizer = self.trainer._optimizer
-        optimizer.begin_num_update = optimizer.num_update = step
+        optimizer.begin_num_update = optimizer.num_update = step - self.scaler.skipped
         for updater, ctx in zip(self.trainer._updaters, self.trainer._contexts):
             for i, (name, parameter) in enumerate(self.parameters.items()):
                 updater.states[i] = state = optimizer.create_state_multi_precision(

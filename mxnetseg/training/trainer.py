@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..inference.backend import MXNetBackend
 from ..inference.protocol import Protocol
 from ..nn import Normalize, forward
-from . import folder
+from . import folder, precision
 from .average import Average
 from .freezing import freeze
 from .group import ALONE, checksum
@@ -56,6 +56,7 @@ def train(experiment, contexts, out, resume=None, group=ALONE):
 
 def _train(experiment, contexts, out, resume, group):
     run, optim, devices = experiment.train, experiment.optim, len(contexts)
+    precision.check(experiment, contexts)
 
     # --- data and network ----------------------------------------------------------------------
     train_set = build.dataset(experiment, experiment.data.train_split)
@@ -81,6 +82,7 @@ def _train(experiment, contexts, out, resume, group):
     net.upsample_outputs = False  # the loss enlarges more cheaply
     freeze(net, run.freeze, statistics=run.freeze_bn)
     net.hybridize(static_alloc=True, static_shape=True)
+    trained = precision.network(net, run.precision)
     loss = losses.create(
         experiment.loss.name,
         net,
@@ -93,7 +95,8 @@ def _train(experiment, contexts, out, resume, group):
     normalize.initialize(ctx=contexts)
     normalize.hybridize(static_alloc=True)
     optimizer = Optimizer(
-        net, optim, contexts, run.clip_norm, run.accumulate > 1, group.kvstore
+        net, optim, contexts, run.clip_norm, run.accumulate > 1, group.kvstore,
+        precision.scaler(run.precision),
     )  # fmt: skip
     average = Average(net, run.ema)
 
@@ -165,14 +168,14 @@ def _train(experiment, contexts, out, resume, group):
                     images = [normalize.load(x, c) for x, c in zip(pixels[k:], contexts)]
                     labels = [mx.nd.array(x, c, x.dtype) for x, c in zip(masks[k:], contexts)]
                     with autograd.record():
-                        adds = loss.parts(forward(net, images), labels, total)
-                    autograd.backward(adds)
+                        adds = loss.parts(forward(trained, images), labels, total)
+                    optimizer.backward(adds)
                     parts += adds
                 norm = optimizer.step(rate)
                 step += 1
                 average.update(step)
 
-                log.step(step, epoch, rate, parts, norm, bar)
+                log.step(step, epoch, rate, parts, norm, bar, optimizer.scaler.facts())
                 log.settle(RUN_AHEAD)
                 bar.update()
                 due = run.save_minutes and time.monotonic() - saved_at > 60 * run.save_minutes

@@ -248,6 +248,9 @@ class Log(Section):
     """Where the numbers go besides log.jsonl."""
 
     wandb: Optional[str] = Field(None, description="project of Weights & Biases")
+    train_miou: bool = Field(
+        False, description="mIoU of the training batches too, counted on the host"
+    )
     tensorboard: bool = Field(False, description="events in the run's folder, for TensorBoard")
 
 

@@ -72,16 +72,17 @@ def run(
 
         def work(sample, context):
             size = sample.mask.shape if metrics and sample.mask is not None else None
+            windows = [] if tally.needs_logits else None
             classes, scores = classify(
-                backend, sample.image, protocol, size, context, confidence=tally.needs_scores
+                backend, sample.image, protocol, size, context, tally.needs_scores, windows
             )
-            return classes if table is None else cv2.LUT(classes, table), scores
+            return classes if table is None else cv2.LUT(classes, table), scores, windows
 
         bar = stack.enter_context(progress.bar(total=len(dataset), unit="image"))
         maps = in_turn(dataset.__getitem__, work, range(len(dataset)), backend.devices)
-        for sample, (classes, scores) in stack.enter_context(contextlib.closing(maps)):
+        for sample, (classes, scores, windows) in stack.enter_context(contextlib.closing(maps)):
             if metrics:
-                tally.add(sample, classes, scores)
+                tally.add(sample, classes, scores, windows)
             for write in writing:
                 write(sample.name, classes, sample.mask if metrics else None)
             bar.update()

@@ -22,7 +22,7 @@ def segment(backend, image, protocol, size=None, context=0):
     return classify(backend, image, protocol, size, context)[0]
 
 
-def classify(backend, image, protocol, size=None, context=0, confidence=False):
+def classify(backend, image, protocol, size=None, context=0, confidence=False, seen=None):
     """The class map of an image and, if asked for, how sure it is.
 
     Args:
@@ -31,6 +31,8 @@ def classify(backend, image, protocol, size=None, context=0, confidence=False):
         size: (H, W) of the class map; by default the image's. Scores are resized, not classes.
         context: which of the backend's devices.
         confidence: whether to compute it.
+        seen: a list that gets a :class:`Seen` of each window, not mirrored, at scale 1 or the first
+            of the protocol's.
 
     Returns:
         uint8 (H, W), the classes; and float32 (H, W), the share of the largest score in the sum of
@@ -46,23 +48,45 @@ def classify(backend, image, protocol, size=None, context=0, confidence=False):
         raise UsageError("Mode slide needs the size of the windows: set eval.crop_size.")
     for kind in (np.float32, np.float64):
         try:
-            return _merged(backend, image, protocol, size, context, confidence, kind)
+            return _merged(backend, image, protocol, size, context, confidence, kind, seen)
         except _Vanished:
             pass
     protocol = replace(protocol, merge="logits")
-    return _merged(backend, image, protocol, size, context, confidence, np.float32)
+    return _merged(backend, image, protocol, size, context, confidence, np.float32, seen)
+
+
+class Seen(NamedTuple):
+    """A window and what the network said of it.
+
+    Attributes:
+        logits: float32 (C, h, w), of an input of size ``padded``.
+        padded: (height, width). before: rows and columns of padding above and left of the window.
+        rows, columns: (first, last + 1) of the window in the image.
+        size: (height, width) of the image, as the protocol scaled it.
+    """
+
+    logits: np.ndarray
+    padded: tuple
+    before: tuple
+    rows: tuple
+    columns: tuple
+    size: tuple
 
 
 class _Vanished(Exception):
     """Pixels have no score, because exp of their logits is too small a number."""
 
 
-def _merged(backend, image, protocol, size, context, confidence, kind):
+def _merged(backend, image, protocol, size, context, confidence, kind, seen):
     """(classes, confidence) from all scales, with scores of one kind of float."""
+    if seen is not None:
+        seen.clear()
+    looked_at = protocol.scales.index(1) if 1 in protocol.scales else 0
     merger = _Merger(backend, protocol, image.shape[:2], size, context, confidence, kind)
     for number, scale in enumerate(protocol.scales, 1):
         scaled = resize_image(image, protocol.scaled_size(*image.shape[:2], scale), protocol)
         plan = protocol.plan(*scaled.shape[:2], scale)
+        merger.seen = seen if number - 1 == looked_at else None
         once = len(protocol.scales) == len(plan.rows) == len(plan.columns) == 1
         if once and not protocol.flip and _logits_suffice(protocol, scaled.shape[:2], size):
             merger.plain(scaled, plan)
@@ -132,6 +156,7 @@ class _Merger:
         self.kind = kind  # of the scores: float32, or float64 where exp needs it
         self.total = None  # scores (C, H, W), where there are several scales
         self.offset = 0.0  # of the exponents of "exp"
+        self.seen = None  # or a list that windows are noted in
         self.classes = np.empty(size, np.uint8)
         self.confidence = np.empty(size, np.float32) if confidence else None
 
@@ -139,8 +164,10 @@ class _Merger:
         """The class map if there is just one window: the arg-max needs no probabilities."""
         size = image.shape[:2]
         result = self.backend(self._fill(image, plan)[None], plan.size, self.context)
+        values = read(result)[0]
+        self._note(values, plan, (0, size[0]), (0, size[1]), size)
         logits = logits_of(
-            read(result)[0],
+            values,
             self.backend.padded_size(*plan.size),
             size,
             self.backend.align_corners,
@@ -148,6 +175,11 @@ class _Merger:
             then=self._to_image(size),
         )
         self.classes = argmax(logits, self.confidence)
+
+    def _note(self, values, plan, rows, columns, size):
+        if self.seen is not None:
+            padded = self.backend.padded_size(*plan.size)
+            self.seen.append(Seen(values, padded, plan.before, rows, columns, size))
 
     def _to_image(self, size):
         """How scores of a scaled image become those of the class map: two of resample.Axis."""
@@ -194,9 +226,9 @@ class _Merger:
         for row in plan.rows:
             started = self._start(image, row, plan)
             if pending:
-                yield self._finish(*pending)
+                yield self._finish(*pending, image.shape[:2])
             pending = row, plan, started
-        yield self._finish(*pending)
+        yield self._finish(*pending, image.shape[:2])
 
     def _start(self, image, row, plan):
         """Start the network on a row of windows; logits come in batches, mirror images behind."""
@@ -227,7 +259,7 @@ class _Merger:
             colour,
         )
 
-    def _finish(self, row, plan, results):
+    def _finish(self, row, plan, results, image_size):
         """Wait for a row of windows: a _WindowRow."""
         values = [v for result in results for v in read(result)]
         padded = self.backend.padded_size(*plan.size)
@@ -235,6 +267,7 @@ class _Merger:
         windows = []
         for left, right in plan.columns:
             size = row[1] - row[0], right - left
+            self._note(values[0], plan, tuple(row), (left, right), image_size)
             logits = [logits_of(values.pop(0), padded, size, align, before=before)]
             if self.protocol.flip:
                 mirrored = plan.size[1] if self.protocol.mirrors_window else size[1]

@@ -24,10 +24,11 @@ class Tally:
     def __init__(self, metrics):
         self.metrics, self.rows = metrics, []
         self.needs_scores = any(metric.needs_scores for metric in metrics)
+        self.needs_logits = any(metric.needs_logits for metric in metrics)
 
-    def add(self, sample, classes, scores=None):
-        """Count the class map of a sample; scores only where a metric needs them."""
-        self.rows.append(_row(self.metrics, sample, classes, scores))
+    def add(self, sample, classes, scores=None, windows=None):
+        """Count the class map of a sample; the rest only where a metric needs it."""
+        self.rows.append(_row(self.metrics, sample, classes, scores, windows))
 
     def result(self, **described):
         """results.json: what the metrics found, what describes it, what was counted."""
@@ -46,14 +47,14 @@ def write(out, result, rows):
     files.write(out / "results.json", _json(result))
 
 
-def _row(metrics, sample, classes, scores):
+def _row(metrics, sample, classes, scores, windows):
     """Count an image; its row of per_image.csv."""
     if sample.mask is None:
         raise MXNetSegError(f"{sample.name} has no mask, so it cannot be scored.")
     height, width = sample.mask.shape
     row = {"image": sample.name, "width": width, "height": height}
     for metric in metrics:
-        more = (scores,) if metric.needs_scores else ()
+        more = (scores,) * metric.needs_scores + (windows,) * metric.needs_logits
         row.update(metric.update(classes, sample.mask, sample, *more))
     return row
 

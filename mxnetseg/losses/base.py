@@ -10,6 +10,7 @@ label that is neither a class nor ``IGNORE`` makes the loss NaN: it never trains
 An output called "boundary" learns where classes meet.
 """
 
+import copy
 import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -164,6 +165,14 @@ class Loss:
                 yield from (f"{output}.{s.name}" if several else output for s in self.summands)
         if self._has_boundary:
             yield from ("joint" for s in self.summands if s.criterion.joint_weight)
+
+    def of_main_output(self):
+        """The part of the main output alone, as a Loss of networks with no other."""
+        other = copy.copy(self)
+        other.output_names, other.output_weights = ("main",), self.output_weights[:1]
+        other.per, other._has_boundary = "batch", False
+        other.names = tuple(other._names())
+        return other
 
     def __call__(self, outputs, labels, total=None):
         """The loss: what each device adds to it; their backward is its gradient.

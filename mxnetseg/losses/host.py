@@ -20,7 +20,8 @@ STEEP = 80.0  # below the largest logit of a batch; exp of it still is a float32
 class WeightedSum(autograd.Function):
     """Sum of weight x loss over all pixels.
 
-    The forward pass makes the gradient as well: that needs what the losses need.
+    The forward pass makes the gradient as well, if one is recorded: that needs what the losses
+    need.
 
     Args:
         label: (N, H, W).
@@ -35,6 +36,7 @@ class WeightedSum(autograd.Function):
         self._weight = weight.asnumpy()
         self._align_corners = align_corners
         self._variant = variant
+        self._learns = autograd.is_recording()
 
     def forward(self, logits):
         """Logits (N, C, h, w) -> (1,)."""
@@ -50,6 +52,10 @@ class WeightedSum(autograd.Function):
             if gamma:
                 loss, slope = _focal(loss, gamma)
                 slope *= weight
+            if not self._learns:
+                if smoothing:
+                    loss += smoothing * (strip.at_label - strip.mean)
+                return (loss * weight).sum(dtype=np.float64), (0, 0, 0)
             z *= slope / strip.sum
             if smoothing:
                 loss += smoothing * (strip.at_label - strip.mean)

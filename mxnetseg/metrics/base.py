@@ -14,6 +14,7 @@ class Metric:
     Attributes:
         name: its key in results.json, section ``counts``.
         needs_scores: whether ``update`` also gets the network's confidence.
+        needs_logits: whether ``update`` also gets the network's logits.
         counted: the names of the attributes, numbers or arrays, that are all it counts; where it
             counts anything else, it has ``counts`` and ``add`` of its own.
 
@@ -23,6 +24,7 @@ class Metric:
 
     name = ""
     needs_scores = False
+    needs_logits = False
     counted = ()
 
     def __init__(self, description):
@@ -46,6 +48,7 @@ class Metric:
             mask: uint8 (H, W), the truth; 255 is ignored.
             sample: names the image in errors.
             scores: only with ``needs_scores``: float32 (H, W), the largest soft-max.
+            windows: only with ``needs_logits``: [Seen], see :mod:`mxnetseg.inference.merge`.
 
         Returns:
             What the image's row of per_image.csv says: {column: number}.

@@ -205,32 +205,25 @@ def curves(runs):
                 figures.lines(series, "epoch", text, figures.percent),
             )
         )
+    found += _curve(known, "validation_loss", "Validation loss", "validation loss", "epoch")
     if len(steps) == 1:
         found += _parts(steps[0][1])
-    rates = [(k, [r for r in records if r.get("lr")]) for k, records in steps]
-    rates = [(k, records) for k, records in rates if len(records) > 1]
-    if rates:
-        series = [
-            {"x": [r["step"] for r in records], "y": [r["lr"] for r in records], "css": f"run{k}"}
-            for k, records in rates
-        ]
-        text = "learning rate over steps"
-        found.append(("Learning rate", figures.lines(series, "step", text, low=0)))
-    norms = [(k, [r for r in records if r.get("gradient_norm")]) for k, records in steps]
-    norms = [(k, records) for k, records in norms if len(records) > 1]
-    if norms:
-        series = [
-            {
-                "x": [r["step"] for r in records],
-                "y": smooth([r["gradient_norm"] for r in records]),
-                "css": f"run{k}",
-            }
-            for k, records in norms
-        ]
-        found.append(
-            ("Norm of the gradients", figures.lines(series, "step", "norm of the gradients", low=0))
-        )
+    found += _curve(known, "lr", "Learning rate", "learning rate over steps")
+    text = "norm of the gradients"
+    found += _curve(known, "gradient_norm", "Norm of the gradients", text, smoothed=True)
     return found
+
+
+def _curve(known, key, title, text, over="step", smoothed=False):
+    """[(title, figure)] of an entry of log.jsonl, of the runs that have it more than once."""
+    series = []
+    for k, run in known:
+        records = [r for r in run.log if r.get(key)]
+        if len(records) > 1:
+            y = [r[key] for r in records]
+            y = smooth(y) if smoothed else y
+            series.append({"x": [r[over] for r in records], "y": y, "css": f"run{k}"})
+    return [(title, figures.lines(series, over, text, low=0))] if series else []
 
 
 def _parts(records):

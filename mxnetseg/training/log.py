@@ -26,6 +26,7 @@ class Log:
         names: of the parts of the loss.
         facts: what trackers shall know besides the experiment, {name: value}.
         group: its first worker writes; the loss is that of all.
+        score: a TrainingScore, whose mIoU is wanted; or None.
 
     A record of training stands for the steps since the one before: every ``train.log_interval``
     steps, and whenever the run is saved. ``docs/training.md`` explains its entries.
@@ -41,12 +42,13 @@ class Log:
         names=("main",),
         facts=None,
         group=ALONE,
+        score=None,
     ):
         self._interval = experiment.train.log_interval
         self._batch = experiment.train.batch_size * experiment.train.accumulate
         self._epochs, self._names = experiment.train.epochs, names
         self._path = out / "log.jsonl"
-        self._group, self._file, self._trackers = group, None, []
+        self._group, self._file, self._trackers, self._score = group, None, [], score
         if group.rank == 0:
             files.write(out / "config.yaml", configuration.to_yaml(experiment))
             try:
@@ -80,7 +82,7 @@ class Log:
                 return
             yield batch
 
-    def step(self, step, epoch, rate, parts, norm, bar, facts=None):
+    def step(self, step, epoch, rate, parts, norm, bar, facts=None, seen=()):
         """Note a step; what it is told as arrays, :meth:`settle` reads when the devices went on.
 
         Args:
@@ -88,8 +90,9 @@ class Log:
             parts: arrays (len(names),), their sum over all is the loss.
             norm: of the gradients (1,); not finite: the step was skipped.
             facts: further entries of the record.
+            seen: pairs (main logits, masks), for the score.
         """
-        self._unread.append((step, epoch, rate, parts, norm, bar, facts or {}))
+        self._unread.append((step, epoch, rate, parts, norm, bar, facts or {}, seen))
 
     def settle(self, ahead=0):
         """Read the losses of all steps but the last ``ahead``; MXNetSegError if one is not finite.
@@ -97,12 +100,14 @@ class Log:
         So the host is never more than ``ahead`` steps ahead of the devices.
         """
         while len(self._unread) > ahead:
-            step, epoch, rate, parts, norm, bar, facts = self._unread.popleft()
+            step, epoch, rate, parts, norm, bar, facts, seen = self._unread.popleft()
             parts = np.sum([part.asnumpy().astype(np.float64) for part in parts], axis=0)
             if not math.isfinite(parts.sum()):
                 raise diverged(step)
             self._parts.append(parts)
             self._norms.append(float(norm.asscalar()))
+            for logits, masks in seen:
+                self._score.add(logits, masks)
             self._timed += 1
             self._last = {"step": step, "epoch": epoch + 1, "loss": None, "lr": rate, **facts}
             if step % self._interval == 0:
@@ -119,6 +124,8 @@ class Log:
         self._last["loss"] = float(parts.sum())
         if len(parts) > 1:
             self._last["parts"] = dict(zip(self._names, parts.tolist()))
+        if self._score:
+            self._last["train_miou"] = self._score.take(self._group)
         norms = [norm for norm in self._norms if math.isfinite(norm)]
         self._last["gradient_norm"] = float(np.mean(norms)) if norms else None
         if self._timed:
@@ -144,7 +151,7 @@ class Log:
         self.restart()
         if self._group.rank:
             return
-        keys = ("miou", "pixel_accuracy", "mean_accuracy", "seconds")
+        keys = ("miou", "pixel_accuracy", "mean_accuracy", "validation_loss", "seconds")
         scores = {k: result[k] for k in keys}
         scores["iou"] = {entry["name"]: entry["iou"] for entry in result["classes"]}
         self._write(step=step, epoch=epoch + 1, best=best, **scores)

@@ -11,6 +11,7 @@ from ..data.images import as_picture
 from ..inference.merge import segment
 from ..palette import colorize
 
+SHORTER = {"validation_loss": "loss", "train_miou": "miou"}  # behind train/ and val/
 SHOWN, SHOWN_WIDTH = 4, 512  # images of a validation; pixels
 
 
@@ -38,7 +39,7 @@ def scalars(record):
         if isinstance(value, dict):
             found.update({f"{group}/{key}/{name}": number for name, number in value.items()})
         elif key not in ("step", "epoch"):
-            found[f"{group}/{key}"] = value
+            found[f"{group}/{SHORTER.get(key, key)}"] = value
     return {key: value for key, value in found.items() if value is not None}
 
 

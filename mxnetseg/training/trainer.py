@@ -22,6 +22,7 @@ from .health import average_statistics, check_finite
 from .log import Log
 from .optimizer import Optimizer
 from .schedules import learning_rate
+from .score import TrainingScore
 from .signals import Interrupted, Signals
 from .trackers import examples
 from .validation import validate
@@ -121,7 +122,8 @@ def _train(experiment, contexts, out, resume, group):
         protocol=protocol.as_dict(),
     )
     facts = {"train_images": len(train_set), "val_images": len(val_set or ())}
-    log = Log(out, experiment, step, finished, total_steps, loss.names, facts, group)
+    score = TrainingScore(net) if experiment.log.train_miou else None
+    log = Log(out, experiment, step, finished, total_steps, loss.names, facts, group, score)
     group.agree_on(experiment, train_set, net)
 
     def save(*names):
@@ -163,19 +165,22 @@ def _train(experiment, contexts, out, resume, group):
                 pixels, masks = (np.array_split(x, run.accumulate * devices) for x in batch[:2])
                 shared = run.accumulate > 1 or group.size > 1
                 total = group.sum(loss.normalizer(masks)) if shared else None
-                parts = []
+                parts, seen = [], []
                 for k in range(0, len(pixels), devices):
                     images = [normalize.load(x, c) for x, c in zip(pixels[k:], contexts)]
                     labels = [mx.nd.array(x, c, x.dtype) for x, c in zip(masks[k:], contexts)]
                     with autograd.record():
-                        adds = loss.parts(forward(trained, images), labels, total)
+                        outputs = forward(trained, images)
+                        adds = loss.parts(outputs, labels, total)
                     optimizer.backward(adds)
                     parts += adds
+                    if score:
+                        seen += [(o[0].copy(), mask) for o, mask in zip(outputs, masks[k:])]
                 norm = optimizer.step(rate)
                 step += 1
                 average.update(step)
 
-                log.step(step, epoch, rate, parts, norm, bar, optimizer.scaler.facts())
+                log.step(step, epoch, rate, parts, norm, bar, optimizer.scaler.facts(), seen)
                 log.settle(RUN_AHEAD)
                 bar.update()
                 due = run.save_minutes and time.monotonic() - saved_at > 60 * run.save_minutes
@@ -195,7 +200,7 @@ def _train(experiment, contexts, out, resume, group):
                 with average.applied():
                     backend = MXNetBackend(net, contexts, info.mean, info.std)
                     group.agree("The parameters", checksum(net))
-                    result = validate(backend, val_set, protocol, group, stop, path)
+                    result = validate(backend, val_set, protocol, group, stop, path, loss)
                     log.pictures(step, examples, backend, val_set, protocol)
                 is_best = best is None or result["miou"] > best
                 best = result["miou"] if is_best else best

@@ -15,7 +15,7 @@ T := tests
 # The picture is twice as large as the scenes that the network sees in training, hence --scales.
 demo: $(READY)
 	rm -rf $(DEMO)
-	$(BIN)/mxnetseg predict --checkpoint streets demo/street.jpg --out $(DEMO)/streets
+	$(BIN)/mxnetseg predict --checkpoint streets demo/photo.jpg --side-by-side --alpha 0.6 --out $(DEMO)/streets
 	$(BIN)/mxnetseg train --config configs/synthetic/demo.yaml --out $(DEMO)/train
 	$(BIN)/mxnetseg eval --checkpoint $(DEMO)/train/best.params --mode val --ms --out $(DEMO) \
 		--predictions --metrics boundary_iou boundary_distance calibration bootstrap
@@ -25,7 +25,8 @@ demo: $(READY)
 	@echo "a page to look at    $(DEMO)/report.html"
 	@echo "scores               $(DEMO)/results.json"
 	@echo "coloured predictions $(DEMO)/color/"
-	@echo "overlay picture      $(DEMO)/overlay/street.png"
+	@echo "a drawn street       $(DEMO)/overlay/street.png"
+	@echo "a photograph         $(DEMO)/streets/overlay/photo.png"
 
 # Two processes of one thread each: the tests' networks are too small to share out one layer.
 test: $(READY)

@@ -119,6 +119,15 @@ class Contestant(NamedTuple):
     channels: int = 3
 
 
+def check(how):
+    """UsageError for a Convention that cannot be."""
+    for stage in how.stages:
+        if stage not in STAGES:
+            raise unknown("stage", stage, STAGES)
+    if how.batch < 1 or how.warmup < 0 or (how.repeats is not None and how.repeats < 1):
+        raise UsageError("Images and passes are counted from 1; passes to warm up from 0.")
+
+
 def measure(contestants, how, size, image=None, bar=None):
     """Let contestants take turns.
 
@@ -139,11 +148,7 @@ def measure(contestants, how, size, image=None, bar=None):
     Raises:
         UsageError: a network does not take such images, or files of so many channels.
     """
-    for stage in how.stages:
-        if stage not in STAGES:
-            raise unknown("stage", stage, STAGES)
-    if how.batch < 1 or how.warmup < 0 or (how.repeats is not None and how.repeats < 1):
-        raise UsageError("Images and passes are counted from 1; passes to warm up from 0.")
+    check(how)
     with tempfile.TemporaryDirectory() as folder:
         tasks = [_tasks(c, how, size, image, Path(folder)) for c in contestants]
         keys = [(k, stage) for k in range(len(tasks)) for stage in how.stages]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from mxnetseg import checkpoint, cli, data, packages, runtime
-from mxnetseg.errors import MXNetSegError
+from mxnetseg.errors import MXNetSegError, UsageError
 from mxnetseg.inference.protocol import Protocol
 from mxnetseg.tuning import auto, memory, proof, race, subject, ways
 from mxnetseg.tuning.crew import Crew
-from mxnetseg.tuning.race import Example
+from mxnetseg.tuning.race import Entry, Example
 from mxnetseg.tuning.ways import PLAIN, USUAL, Way
 
 from .settled import settled
@@ -151,6 +151,11 @@ def test_a_gain_within_the_noise_is_none(monkeypatch):
     entries, _ = race.enter(None, CHOICES, TRIED)
     race.quick(entries)
     assert race.best(entries) == (entries[1], 1.0)
+
+
+def test_luck_of_one_turn_is_no_gain():
+    entries = [Entry(USUAL, seconds=[1.0, 3.0, 3.0]), Entry(PLAIN, seconds=[1.0, 1.1, 1.1])]
+    assert race.best(entries) == (entries[0], 1.0)
 
 
 def test_not_fused_can_win(monkeypatch):
@@ -393,3 +398,19 @@ def test_predict_takes_the_first_image_that_can_be_read(params, tmp_path, capsys
 def test_tune_tries_all_anyway(more, capsys):
     assert cli.main(["speed", "streets", "--tune", *more]) == 2
     assert "--tune" in capsys.readouterr().err
+
+
+def test_what_cannot_be_chosen(one):
+    one.saved.meta["precision"] = "int8"
+    with pytest.raises(UsageError, match="MXNet alone"):
+        subject.Subject(one.saved)
+
+
+def test_a_gpu_that_is_not_there(one):
+    with pytest.raises(UsageError, match="GPU 9"):
+        auto.start(one, ["9"], lambda: (image(40, 48), Protocol()))
+
+
+def test_no_passes_to_tune_with(capsys):
+    assert cli.main(["speed", "pidnet_s", "--tune", "--batch", "0"]) == 2
+    assert "counted from 1" in capsys.readouterr().err

@@ -212,6 +212,7 @@ def _tune(args, how, one):
     from ..tuning import thorough
     from ..tuning.race import Example
 
+    speed.check(how)
     pixels = _picture(one, args, _size(args, how, [one]))
     example = Example(np.stack([pixels] * how.batch))
     with _subject(one) as subject, progress.bar("measuring", unit="pass") as bar:

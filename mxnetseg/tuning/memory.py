@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 from .. import files, packages
@@ -61,6 +62,7 @@ def versions():
     return {"mxnetseg": f"{__version__}+{_source()}", **found}
 
 
+@lru_cache(maxsize=1)
 def _source():
     """A hash of this package's files: a version from the repository changes between releases."""
     digest = hashlib.sha256()

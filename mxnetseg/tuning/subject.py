@@ -23,11 +23,20 @@ class Subject:
         saved, file: of the file.
         onnx: where the network is exported to; by default the cache folder.
         identity: by default the SHA-256 of the file.
+
+    Raises:
+        UsageError: a .params file of lower precision, which MXNet alone runs.
     """
 
     def __init__(self, saved, file=None, onnx=None, identity=None):
         self.path, self.saved, self.file = saved.path, saved, file
         self.in_mxnet = file is None
+        precision = saved.meta.get("precision", "float32")
+        if self.in_mxnet and precision != "float32":
+            raise UsageError(
+                f"{self.path} holds {precision}, which MXNet alone runs: there is nothing to "
+                "choose. Use --runtime mxnet."
+            )
         self.identity = identity or files.sha256(self.path)
         self.onnx = Path(onnx) if onnx else memory.exported(self.identity)
         self._nets = {}

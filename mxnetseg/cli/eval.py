@@ -1,5 +1,6 @@
 """Score a checkpoint, or colour a split."""
 
+from ..columns import counted
 from ..errors import UsageError
 from . import arguments as shared
 from . import backends, places
@@ -52,7 +53,8 @@ def run(args):
     protocol = shared.asked_protocol(args, saved, dataset.info, published=True)
     backend, where = backends.start(args, found, lambda: (dataset[0].image, protocol))
     out = places.out(args, "eval")
-    print(f"{args.mode} on {len(dataset)} images ({split}), {protocol}, {where} -> {out}")
+    many = counted(len(dataset), "image")
+    print(f"{args.mode} on {many} ({split}), {protocol}, {where} -> {out}")
     result = evaluator.run(
         backend, dataset, protocol, measured, out,
         predictions=args.predictions or not scored, submission=args.submission, order=order,

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import PurePosixPath
 
+from ..columns import counted
 from ..errors import MXNetSegError, UsageError
 from ..registry import unknown
 from . import arguments as shared
@@ -328,7 +329,7 @@ def _show_errors(args):
             files.write(out / name.with_name(f"{name.stem}-errors.png"), files.png(picture))
     found = mistakes.shares(matrix.counts, info.classes)
     files.write(out / "errors.json", json.dumps(found, indent=1))
-    print(f"{len(dataset)} images ({split}) -> {out}")
+    print(f"{counted(len(dataset), 'image')} ({split}) -> {out}")
     print(mistakes.as_text(found))
     return 0
 

@@ -24,5 +24,6 @@ def run(args):
     path = Path(args.out) if args.out else Path(args.folders[0]) / "report.html"
     for note in report.write(args.folders, path, args.ctx):
         print(note)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    size = path.stat().st_size
+    print(f"{path}: {size / 1e6:.1f} MB" if size >= 1e5 else f"{path}: {size / 1e3:.0f} kB")
     return 0

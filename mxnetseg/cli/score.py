@@ -1,5 +1,6 @@
 """Score label maps without a network, convert them, add up shared evaluations."""
 
+from ..columns import counted
 from ..errors import UsageError
 from . import arguments as shared
 from . import places
@@ -67,7 +68,8 @@ def _score(args, section, out):
     where = {
         "name": section.name, "root": section.root, "split": split, "options": section.options,
     }  # fmt: skip
-    print(f"scoring {args.folders[0]} on {len(dataset)} images ({split}) -> {out}")
+    many = counted(len(dataset), "image")
+    print(f"scoring {args.folders[0]} on {many} ({split}) -> {out}")
     measured = metrics.create(args.metrics, dataset, with_scores=False)
     result = scoring.score(
         args.folders[0], dataset, measured, out, args.values,

@@ -83,7 +83,7 @@ def run(args):
     result = {
         "machine": speed.machine(),
         "protocol": args.protocol,
-        "about": f"{how.warmup} passes to warm up; {how.about}",
+        "about": f"{how.warmup} pass{'es' * (how.warmup != 1)} to warm up; {how.about}",
         "results": results,
     }
     print(json.dumps(result, indent=1) if args.json else speed.as_text(result))

@@ -89,11 +89,17 @@ class LabelMaps:
             )
         return paths[0]
 
-    def pair(self, dataset):
-        """{name of a sample: its file} for all samples; MXNetSegError if one has none."""
+    def pair(self, dataset, names=None):
+        """{name of a sample: its file}; MXNetSegError if one has none.
+
+        Args:
+            names: of the samples; None: of all.
+        """
         pairs = getattr(dataset, "pairs", None) or [None] * len(dataset)
         found = {
-            name: self.find(name, pair and pair.mask) for name, pair in zip(dataset.names, pairs)
+            name: self.find(name, pair and pair.mask)
+            for name, pair in zip(dataset.names, pairs)
+            if names is None or name in names
         }
         missing = [name for name, path in found.items() if path is None]
         if missing:

@@ -7,6 +7,7 @@ import math
 import re
 
 from .. import files
+from ..columns import counted
 from ..errors import MXNetSegError
 from . import presets
 from .protocol import Protocol
@@ -123,5 +124,5 @@ def table(result):
         lines.append(f"mIoU is {low:.4f} ... {high:.4f} ({result['miou_interval_is']})")
     protocol = result.get("protocol")
     how = Protocol(**protocol) if protocol else f"label maps of {result['predictions']}"
-    lines.append(f"{result['images']} images in {result['seconds']:.0f} s, {how}")
+    lines.append(f"{counted(result['images'], 'image')} in {result['seconds']:.0f} s, {how}")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from mxnet import autograd
 
+from ..columns import counted
 from ..data.images import as_picture
 from ..errors import UsageError
 from . import pictures
@@ -108,7 +109,7 @@ def picture(effective, pixels, row=None):
         texts.append(f"graph {row.size[1]:g} x {row.size[0]:g}{everything}")
         for drawing in (heat, image):
             _rectangle(drawing, *_corners(row, effective.position, drawing.shape), GRAPH)
-    many = f"{effective.count} image{'s' * (effective.count > 1)}"
+    many = counted(effective.count, "image")
     bar = pictures.with_bar(heat, low, 0.0)
     return pictures.beside(
         [
@@ -129,6 +130,6 @@ def _corners(row, position, shape):
 
 
 def _rectangle(drawing, first, last, color):
-    thickness = max(1, drawing.shape[1] // 300)
+    thickness = max(2, drawing.shape[1] // 300)
     cv2.rectangle(drawing, first, last, (255, 255, 255), thickness + 2)
     cv2.rectangle(drawing, first, last, color, thickness)

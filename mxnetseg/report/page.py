@@ -143,10 +143,13 @@ def _missing(runs):
     found = []
     for run in runs:
         names = [name for name, key in wanted.items() if key not in run.result]
+        verb = "eval"
+        if run.result.get("protocol", ()) is None:  # label maps, which say not how sure they are
+            names, verb = [name for name in names if name != "calibration"], "score"
         if names:
             found.append(
                 f"{run.name} was evaluated without some of what this page can show: "
-                f"`mxnetseg eval --metrics {' '.join(names)}` measures it."
+                f"`mxnetseg {verb} --metrics {' '.join(names)}` measures it."
             )
     return found
 

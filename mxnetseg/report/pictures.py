@@ -136,7 +136,7 @@ class _Predictions:
         folder = run.result.get("predictions")
         if folder is not None and Path(folder).is_dir():  # of `mxnetseg score`
             self.maps = LabelMaps(folder, dataset.info, run.result["values"])
-            self.files = self.maps.pair(dataset)
+            self.files = self.maps.pair(dataset, {row["image"] for row in run.rows})
 
     def __call__(self, sample):
         """uint8 (H, W) in the size of the mask, and the ConfusionMatrix of it."""

@@ -157,6 +157,13 @@ def test_label_maps_that_were_scored_without_a_network(tmp_path):
     shown = np.array(Image.open(io.BytesIO(base64.b64decode(url))).convert("RGB"))
     assert (shown[:20] == dataset.info.palette[3]).all()
     assert not (shown[20:] == dataset.info.palette[3]).all()
+    # a share of them, where the others have no map
+    for sample in list(dataset)[1::2]:
+        (tmp_path / "maps" / f"{sample.name}.png").unlink()
+    assert cli.main([*command[:-1], str(tmp_path / "share"), "--index", "0:2"]) == 0
+    assert cli.main(["report", str(tmp_path / "share")]) == 0
+    page = (tmp_path / "share" / "report.html").read_text(encoding="utf-8")
+    assert page.count('<article class="shot">') == len(dataset) // 2
 
 
 def test_an_evaluation_of_another_day(tmp_path, runs, capsys):

@@ -80,7 +80,7 @@ def last_node(traced, views, layer):
     if layer == "main":
         return _head(traced)
     last = _last_nodes(traced, views)
-    inside = _inside(last, layer)
+    inside = _inside(last, layer.partition(":")[0])
     if not inside:
         raise unknown("layer", layer, [name for name in last if name])
     return last[inside[-1]]

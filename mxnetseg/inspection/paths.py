@@ -41,6 +41,8 @@ class Window(NamedTuple):
 
     def __str__(self):
         """As ``3x3, stride 2, dilation 4``."""
+        if self.stride[0] < 1:
+            return f"enlarged {float(1 / self.stride[0]):g} times"
         parts = ["{}x{}".format(*self.kernel)]
         for what in ("stride", "dilation"):
             rows, columns = getattr(self, what)
@@ -105,7 +107,7 @@ def of_network(net, height, width, layer="main"):
         if not ways:
             raise UsageError(_no_windows(layer, traced.owners[node.index], node.op))
         k = max(ways, key=lambda k: sum(field.size for _, field in sees[k].axes.values()))
-        owner = traced.owners[node.index] or node.name
+        owner = traced.owners[node.index] or "network"
         window = _window(node, shapes[k], owner)
         if window is None and shapes[k][2:] != node.shapes[0][2:] and node.op not in _IN_PLACE:
             raise UsageError(_no_windows(layer, owner, node.op))
@@ -117,7 +119,7 @@ def of_network(net, height, width, layer="main"):
 
 def _no_windows(layer, owner, operator):
     return (
-        f"The way to '{layer}' leads through {owner or 'the network'} ({operator}), which has no "
+        f"The way to '{layer}' leads through {owner} ({operator}), which has no "
         "window to count paths of. Choose a layer before it."
     )
 

@@ -97,12 +97,13 @@ def _about(run):
     words = [w for w in (model.get("name"), model.get("backbone")) if w]
     if not words and run.checkpoint is not None:
         words = [run.checkpoint.meta["network"].get("name", "")]
+    unknown = "label maps" if result.get("predictions") else "unknown network"
     dataset = result.get("dataset") or (run.experiment.get("data") or {}).get("name")
     progress = (run.checkpoint.meta.get("progress") or {}) if run.checkpoint else {}
     protocol = result.get("protocol")
     return {
         "name": run.name,
-        "network": " · ".join(words) or "unknown network",
+        "network": " · ".join(words) or unknown,
         "dataset": dataset or "unknown data",
         "split": result.get("split"),
         "images": result.get("images"),

@@ -88,6 +88,9 @@ def test_a_way_without_windows():
     net = models.create("sanet_s", 19, initialize=False)
     with pytest.raises(UsageError, match="Did you mean layer3"):
         paths.of_network(net, 256, 256, "layr3")
+    pidnet = models.create("pidnet_s", 19, initialize=False)
+    found = paths.of_network(pidnet, 512, 512, "final_layer:0")
+    assert "network: enlarged 8 times" in [f"{w.name}: {w}" for w in found]
     net = models.create("fcn", 3, backbone="resnet18", initialize=False)
     names = [w.name for w in paths.of_network(net, 256, 256, "main")]
     assert names[:2] == ["backbone.conv1", "backbone.maxpool"]

@@ -164,6 +164,7 @@ def test_label_maps_that_were_scored_without_a_network(tmp_path):
     assert cli.main(["report", str(tmp_path / "share")]) == 0
     page = (tmp_path / "share" / "report.html").read_text(encoding="utf-8")
     assert page.count('<article class="shot">') == len(dataset) // 2
+    assert "<h1>label maps" in page and "mxnetseg score --metrics boundary_iou" in page
 
 
 def test_an_evaluation_of_another_day(tmp_path, runs, capsys):

@@ -245,7 +245,7 @@ def test_options_of_data_sets_reach_every_verb(trained, tmp_path, capsys):
     assert code == 0 and json.loads(out)["images"] == 3
     line = ["eval", "--checkpoint", trained / "best.params", "--ctx", "cpu", "--out", tmp_path]
     code, out, _ = run(capsys, *line, "--set", "data.options.scenes=1")
-    assert code == 0 and "1 images" in out
+    assert code == 0 and "1 image (" in out
     code, _, err = run(capsys, *line, "--set", "data.options.scene=1")
     assert code == 2 and "Did you mean scenes" in err
     code, _, err = run(capsys, *line, "--set", "train.epochs=1")

@@ -68,6 +68,11 @@ class Checkpoint:
         """The experiment that it comes from as nested mappings; {} if none is known."""
         return self.meta.get("experiment") or {}
 
+    @property
+    def in_integers(self):
+        """Whether it is of ``mxnetseg quantize``; see :mod:`mxnetseg.inference.checkpoints`."""
+        return self.meta.get("precision") == "int8"
+
 
 def describe(net, description, **more):
     """The ``meta`` of a checkpoint.
@@ -121,17 +126,18 @@ def write(path, arrays, meta):
             params.seal(aside)
             with open(aside, "rb+") as file:
                 os.fsync(file.fileno())
-            read(aside, any_network=True)  # MXNet does not report a disk that is full
+            read(aside, any_network=True, integers=True)  # MXNet does not report a disk that is full
         except (mx.MXNetError, MXNetSegError):
             raise OSError("is the disk full or the folder read-only?") from None
 
 
-def read(path, any_network=False):
+def read(path, any_network=False, integers=False):
     """Read a checkpoint.
 
     Args:
         path: a file, or the name of a shipped network.
         any_network: classifiers too, which ``mxnetseg convert`` writes as weights for backbones.
+        integers: those of ``mxnetseg quantize`` too, which only run.
 
     Raises:
         UsageError: there is no such file, or it is no checkpoint of this toolkit.
@@ -160,6 +166,11 @@ def read(path, any_network=False):
         raise UsageError(
             f"{path} holds the weights of a classifier, which segments nothing: train with "
             f"--set model.backbone_weights={path}."
+        )
+    if meta.get("precision") == "int8" and not integers:
+        raise UsageError(
+            f"{path} holds 8-bit integers: eval, predict and speed take it, nothing else does. Give "
+            "the float32 checkpoint that `mxnetseg quantize` made it of."
         )
     optimizer = {
         k[len(OPTIMIZER) :]: arrays.pop(k) for k in list(arrays) if k.startswith(OPTIMIZER)
@@ -191,12 +202,17 @@ def halve(path, out):
     write(out, arrays, meta)
 
 
-def network(checkpoint, ctx=None):
-    """The network of a checkpoint, with its parameters, ready on ``ctx``."""
+def bare(checkpoint):
+    """The network of a checkpoint, without parameters."""
     options = dict(checkpoint.meta["network"])
-    net = models.create(
+    return models.create(
         options.pop("name"), options.pop("num_classes"), initialize=False, **options
     )
+
+
+def network(checkpoint, ctx=None):
+    """The network of a checkpoint, with its parameters, ready on ``ctx``."""
+    net = bare(checkpoint)
     load_parameters(net, checkpoint.parameters, ctx, checkpoint.path)
     return net
 

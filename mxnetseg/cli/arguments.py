@@ -37,6 +37,7 @@ SEVERAL = {
     "--class": None,
     "--stages": r"[a-z]+",
     "--runtime": r"mxnet|onnxruntime|openvino|auto",
+    "--precision": r"float32|bf16|int8",
     "--compare": None,  # anything
     "--metrics": r"[a-z_]+",
     "--set": r"[^=]+=.*",

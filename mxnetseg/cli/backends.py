@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from ..errors import UsageError
-from . import places
+from . import places, precision
 
 NAMES = ("mxnet", "onnxruntime", "openvino")
 AUTO = "auto"
@@ -34,6 +34,12 @@ def arguments(parser):
         help="what runs it; default: mxnet, for an .onnx file onnxruntime; auto: the fastest that "
         "is equal, see `speed --tune`",
     )
+    parser.add_argument(
+        "--precision",
+        choices=precision.NAMES,
+        help="float32; bf16: OpenVINO's, on processors that have it; int8: a file of `quantize`; "
+        "default: the file's",
+    )
 
 
 def find(args):
@@ -43,7 +49,7 @@ def find(args):
 
     path = places.named(args)
     if Path(path).suffix.lower() != ".onnx":
-        found = Found(checkpoint.read(path), None)
+        found = Found(checkpoint.read(path, integers=True), None)
     elif args.runtime == "mxnet":
         raise UsageError(f"MXNet does not run {path}: give --runtime onnxruntime or openvino.")
     else:
@@ -60,11 +66,13 @@ def start(args, found, first):
         first: function without arguments -> (the first image, the Protocol); for --runtime auto.
     """
     from .. import runtime
-    from ..inference.backend import of_checkpoint
+    from ..inference.checkpoints import of_checkpoint
 
     name = args.runtime or ("onnxruntime" if found.file else "mxnet")
+    lower = precision.asked(args.precision, name, found)
     if name == "mxnet":
-        contexts = runtime.contexts(args.ctx)
+        integers = found.saved.in_integers and args.ctx is None
+        contexts = runtime.contexts(["cpu"] if integers else args.ctx)
         return of_checkpoint(found.saved, contexts), places.names(contexts)
     if name == AUTO:
         from ..tuning import auto
@@ -76,7 +84,7 @@ def start(args, found, first):
         from ..inference import runtimes
 
         file = found.file or _converted(found.saved)
-        backend = runtimes.start(name, file, args.ctx)
+        backend = runtimes.start(name, file, args.ctx, precision=lower)
     return backend, "{name} {version}, {precision}".format(**backend.runtime)
 
 

@@ -301,7 +301,7 @@ def _show_errors(args):
     import cv2
 
     from .. import files, progress, runtime
-    from ..inference.backend import of_checkpoint
+    from ..inference.checkpoints import of_checkpoint
     from ..inference.evaluator import lookup
     from ..inference.merge import segment
     from ..inference.protocol import Protocol

@@ -35,11 +35,12 @@ def size_argument(
     parser.add_argument("--size", nargs="+", type=int, metavar="PIXELS", help=text)
 
 
-def find(what, args, initialize=False, contexts=None):
+def find(what, args, initialize=False, contexts=None, integers=False):
     """The Network of a checkpoint's path, or of the name of a shipped one or of a network.
 
     Args:
         initialize: whether a network that is named gets random weights.
+        integers: whether a checkpoint may be of ``quantize``; its network has no parameters.
     """
     from .. import build, checkpoint, config, shipped
     from ..models import PUBLISHED, names
@@ -49,10 +50,12 @@ def find(what, args, initialize=False, contexts=None):
         if given or args.set:
             flag = f"--{given[0].replace('_', '-')}" if given else "--set"
             raise UsageError(f"{flag} is for networks that are named: {what} holds one already.")
-        saved = checkpoint.read(what)
+        saved = checkpoint.read(what, integers=integers)
         network = saved.meta["network"]
         title = " ".join(v for v in (network["name"], network.get("backbone")) if v)
-        return Network(f"{title} of {what}", checkpoint.network(saved, contexts), saved)
+        bare = saved.in_integers
+        net = checkpoint.bare(saved) if bare else checkpoint.network(saved, contexts)
+        return Network(f"{title} of {what}", net, saved)
     if what.lower() not in (*names(), *PUBLISHED) and (os.sep in what or "." in what):
         raise UsageError(f"There is no checkpoint {what}.")
     section = shared.set_within(args, "model").get("model", {})

@@ -1,16 +1,19 @@
-"""Write a checkpoint as ONNX in 8-bit integers, calibrated on training images.
+"""Write a checkpoint in 8-bit integers, calibrated on training images: as ONNX, or for MXNet.
 
 Its mIoU on the validation split is held against float32. Where too much is lost, the parts of the
 network that suffer most are left in float; where it still is, no file is written.
 """
 
 import json
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
 
 from ..errors import MXNetSegError, UsageError
 from . import arguments as shared
 
-HELP = "write a checkpoint as ONNX in 8-bit integers"
+HELP = "write a checkpoint in 8-bit integers"
 EXAMPLES = """examples:
+  mxnetseg quantize best.params -o net_int8.params
   mxnetseg quantize best.params -o net_int8.onnx
   mxnetseg quantize best.params --data cityscapes --data-root /data/Cityscapes -o net_int8.onnx"""
 
@@ -18,49 +21,66 @@ LIMIT = 0.005  # of mIoU
 RANKING_IMAGES = 4
 
 
+class Route(NamedTuple):
+    """A way to integers.
+
+    Attributes:
+        runtime: what runs the result. source: the network in float32, as the route sees it.
+        start: such a network, or one in integers, -> backend.
+        quantizer: see :mod:`mxnetseg.deploy.sensitivity`.
+        write: function of (path, Quantized, facts, image).
+    """
+
+    runtime: str
+    source: Any
+    start: Callable
+    quantizer: Any
+    write: Callable
+
+
 def arguments(parser):
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .params file")
-    parser.add_argument("--out", "-o", metavar="FILE", required=True, help="an .onnx file")
+    parser.add_argument(
+        "--out", "-o", metavar="FILE", required=True,
+        help=".params: for MXNet, on CPUs; .onnx: for ONNX Runtime and others",
+    )  # fmt: skip
     shared.data(parser, split="the experiment's validation split")
     shared.settings(parser, "data.options.KEY=VALUE")
     parser.add_argument("--images", type=int, default=64, help="to calibrate on; default: 64")
     parser.add_argument(
-        "--form", choices=("logits", "scores", "classes"), default="classes",
-        help="as of export; default: classes",
+        "--form", choices=("logits", "scores", "classes"), help="of .onnx, as of export; default: "
+        "classes",
     )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="write it whatever it loses")
 
 
 def run(args):
     from .. import checkpoint, files
-    from ..deploy import quantize
-    from ..deploy.export import provenance
-    from ..deploy.forms import build
-    from ..inference import onnxfile
+    from ..deploy import sensitivity
 
-    if not args.out.lower().endswith(".onnx"):
-        raise UsageError(f"The file must end in .onnx, not '{args.out}'.")
+    suffix = Path(args.out).suffix.lower()
+    if suffix not in (".onnx", ".params"):
+        raise UsageError(f"The file must end in .params or .onnx, not '{args.out}'.")
+    if suffix == ".params" and args.form:
+        raise UsageError("--form is for .onnx files: drop it.")
     if args.images < 1:
         raise UsageError("--images counts from 1.")
     saved = checkpoint.read(args.checkpoint)
     train, val = _data(args, saved)
-    net = checkpoint.network(saved)
-    model = build(net, saved.description, args.form, more=provenance(saved))
-    source = onnxfile.of_model(model, saved.path)
-    quantizer = quantize.Quantizer(source, _images(source, train, args.images))
-    before = _score(source, saved, val)
-    quantized, after = quantize.search(
-        quantizer,
-        lambda file: _score(file, saved, val),
-        lambda file: _start(file).run,
-        list(_images(source, train, RANKING_IMAGES)),
+    route = (_for_mxnet if suffix == ".params" else _for_onnx)(args, saved, train)
+    before = _score(route.start(route.source), saved, val)
+    quantized, after = sensitivity.search(
+        route.quantizer,
+        lambda file: _score(route.start(file), saved, val),
+        lambda file: route.start(file).run,
+        list(_images(route.start(route.source), train, RANKING_IMAGES)),
         before - LIMIT,
     )
     count = min(args.images, len(train))
     print(f"calibrated on {count} images of {train.info.name}, scored on {len(val)}")
     print(f"mIoU      float32 {before:.4f}, int8 {after:.4f}")
     print(f"in float  {', '.join(quantized.floating) or 'nothing'}")
-    print(_speeds(net, saved, source, quantized.file, val))
+    print(_speeds(saved, route, quantized, val))
     if after < before - LIMIT and not args.force:
         raise MXNetSegError(
             f"In integers the network loses {100 * (before - after):.2f} mIoU points, more than "
@@ -71,15 +91,49 @@ def run(args):
         "float": quantized.floating,
         "miou": {"float32": before, "int8": after},
     }
-    entries = {"precision": "int8", "quantization": facts}
-    entries = {key: json.dumps(value) for key, value in entries.items()}
-    whole = quantize.surrounded(model, quantized, entries)
-    onnxfile.seal(whole)
     with files.replacing(args.out) as aside:
-        aside.write_bytes(whole.SerializeToString())
-        onnxfile.read(aside)
+        route.write(aside, quantized, facts, val[0].image)
     print(f"-> {args.out}")
     return 0
+
+
+def _for_onnx(args, saved, train):
+    from .. import checkpoint
+    from ..deploy import quantize
+    from ..deploy.export import provenance
+    from ..deploy.forms import build
+    from ..inference import onnxfile, runtimes
+
+    def start(file):
+        return runtimes.start("onnxruntime", file, ["cpu"])
+
+    def write(path, quantized, facts, image):
+        entries = {"precision": "int8", "quantization": facts}
+        entries = {key: json.dumps(value) for key, value in entries.items()}
+        whole = quantize.surrounded(model, quantized, entries)
+        onnxfile.seal(whole)
+        path.write_bytes(whole.SerializeToString())
+        onnxfile.read(path)
+
+    net, more = checkpoint.network(saved), provenance(saved)
+    model = build(net, saved.description, args.form or "classes", more=more)
+    source = onnxfile.of_model(model, saved.path)
+    quantizer = quantize.Quantizer(source, _images(start(source), train, args.images))
+    return Route("onnxruntime", source, start, quantizer, write)
+
+
+def _for_mxnet(args, saved, train):
+    from ..deploy import integers
+    from ..deploy.export import provenance
+
+    def write(path, quantized, facts, image):
+        found = integers.verify(saved, quantized.file, image)
+        print(f"verified  at two sizes and in batches: rounding moves logits by {found:.2g} std")
+        more = {"quantization": facts, "made_of": provenance(saved)["checkpoint"]}
+        integers.write(path, quantized.file, more)
+
+    quantizer = integers.Quantizer(saved, _images(integers.start(saved), train, args.images))
+    return Route("mxnet", saved, integers.start, quantizer, write)
 
 
 def _data(args, saved):
@@ -98,44 +152,39 @@ def _data(args, saved):
     return train, val
 
 
-def _images(source, dataset, count):
+def _images(backend, dataset, count):
     """Normalised images of a data set, spread over it, as the network takes them."""
     import numpy as np
 
-    backend = _start(source)
     for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int):
         yield backend.normalized(dataset[int(index)].image[None])
 
 
-def _start(file):
-    from ..inference import runtimes
-
-    return runtimes.start("onnxruntime", file, ["cpu"])
-
-
-def _score(file, saved, val):
+def _score(backend, saved, val):
     from ..inference import evaluator
     from ..inference.protocol import Protocol
 
-    return evaluator.evaluate(_start(file), val, Protocol.build(saved.meta))["miou"]
+    return evaluator.evaluate(backend, val, Protocol.build(saved.meta))["miou"]
 
 
-def _speeds(net, saved, source, quantized, val):
+def _speeds(saved, route, quantized, val):
     """How long both take, and the network in MXNet, in the same turns."""
     import mxnet as mx
 
     from .. import speed
-    from ..inference.backend import MXNetBackend
+    from ..inference.checkpoints import of_checkpoint
 
-    about = saved.description
-    backend = MXNetBackend(net, [mx.cpu()], about.mean, about.std)
-    found = [speed.Contestant("float32", "mxnet", backend.fused, backend, net.in_channels)]
-    for name, file in (("float32", source), ("int8", quantized)):
-        found.append(speed.Contestant(name, "onnxruntime", None, _start(file), net.in_channels))
+    channels = len(saved.description.mean)
+    ready = [("float32", "mxnet", of_checkpoint(saved, [mx.cpu()]))]
+    if route.runtime != "mxnet":
+        ready.append(("float32", route.runtime, route.start(route.source)))
+    ready.append(("int8", route.runtime, route.start(quantized.file)))
+    found = [speed.Contestant(n, runtime, None, b, channels) for n, runtime, b in ready]
     how = speed.Convention("", warmup=2, repeats=9, stages=("network",))
     rows = speed.measure(found, how, val[0].image.shape[:2])
-    text = (
-        f"{row['network']} in {row['runtime']} {1000 * row['stages']['network']['median']:.1f} ms"
-        for row in rows
-    )
-    return f"speed     {', '.join(text)}, for {'x'.join(map(str, rows[0]['size']))}"
+    parts = []
+    for row in rows:
+        passes = row["stages"]["network"]
+        text = f"{row['network']} in {row['runtime']} {1000 * passes['median']:.1f} ms"
+        parts.append(text + (f" ({passes['ratio']:.2f})" if parts else ""))
+    return f"speed     {', '.join(parts)}, for {'x'.join(map(str, rows[0]['size']))}"

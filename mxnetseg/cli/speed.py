@@ -1,6 +1,7 @@
 """How fast a network is: alone, with its class map, and from the image file to the class map."""
 
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UsageError
 from . import arguments as shared
-from . import backends, networks
+from . import backends, networks, precision
 
 HELP = "measure how fast networks are"
 EXAMPLES = """examples:
@@ -46,6 +47,10 @@ def arguments(parser):
     parser.add_argument(
         "--runtime", nargs="+", choices=(*backends.NAMES, backends.AUTO), default=[],
         help="each is measured; default: mxnet, for an .onnx file onnxruntime",
+    )  # fmt: skip
+    parser.add_argument(
+        "--precision", nargs="+", choices=precision.NAMES, default=[],
+        help="each is measured; bf16: OpenVINO's; default: the file's",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, help="default: all cores")
     shared.devices(parser)
@@ -122,7 +127,7 @@ def _found(what, args, contexts):
         file = onnxfile.read(what)
         title = f"{file.meta['network']['name']} of {what}"
         return _Found(title, None, file.checkpoint, file)
-    network = networks.find(what, args, True, contexts)
+    network = networks.find(what, args, True, contexts, integers=not args.tune)
     return _Found(network.title, network.net, network.saved, None)
 
 
@@ -135,21 +140,25 @@ def _contestants(one, contexts, fuses, args, size):
     """The network in MXNet, fused or not, and in other runtimes."""
     from ..inference import runtimes
     from ..inference.backend import MXNetBackend
+    from ..inference.checkpoints import of_checkpoint
     from ..speed import Contestant
 
     names = [n for n in args.runtime if n != "mxnet"] if one.file else args.runtime
     names = names or ["onnxruntime" if one.file else "mxnet"]
     about, file, found = one.about, one.file, []
-    for name in names:
-        if name == "mxnet":
+    for name, asked in itertools.product(names, args.precision or [None]):
+        lower = precision.asked(asked, name, one)
+        if name == "mxnet" and one.saved and one.saved.in_integers:
+            backend = of_checkpoint(one.saved, contexts)
+        elif name == "mxnet":
             ready = [MXNetBackend(one.net, contexts, about.mean, about.std, f) for f in fuses]
             found += [Contestant(one.title, name, b.fused, b, about.channels) for b in ready]
             continue
-        if name == backends.AUTO:
+        elif name == backends.AUTO:
             backend = _chosen(one, args, size)
         else:
             file = file or _exported(one)
-            backend = runtimes.start(name, file, ["cpu"])
+            backend = runtimes.start(name, file, ["cpu"], precision=lower)
         fused = backend.runtime.get("fused")
         found.append(Contestant(one.title, backend.runtime["name"], fused, backend, about.channels))
     return found
@@ -226,7 +235,7 @@ def _tune(args, how, one):
 
 def _check_tune(args):
     """UsageError for what --tune tries anyway, or cannot do."""
-    for flag in ("compare", "runtime", "fuse", "protocol", "stages"):
+    for flag in ("compare", "runtime", "precision", "fuse", "protocol", "stages"):
         if getattr(args, flag):
             raise UsageError(f"--tune tries all ways to run one network: drop --{flag}.")
     if args.ctx and len(args.ctx) > 1:

@@ -4,27 +4,14 @@ import contextlib
 import logging
 import tempfile
 from pathlib import Path
-from typing import NamedTuple, Tuple
-
-import numpy as np
 
 from ..errors import MXNetSegError
 from ..inference.onnxfile import NetworkFile
 from ..packages import onnx, onnxruntime
 from ..packages import quantization as quantization_tools
+from .sensitivity import Quantized, part_of
 
 CALIBRATED, FLOAT = "calibrated.onnx", "float.onnx"
-
-
-class Quantized(NamedTuple):
-    """A network in integers.
-
-    Attributes:
-        file: NetworkFile. floating: names of the groups of layers that were left in float.
-    """
-
-    file: NetworkFile
-    floating: Tuple[str, ...] = ()
 
 
 class Quantizer:
@@ -64,50 +51,6 @@ class Quantizer:
         model = _with_float(self._whole, self._float, kept)
         meta = {**self.source.meta, "precision": "int8"}
         return Quantized(NetworkFile(model, meta, self.source.path), tuple(floating))
-
-    def ranked(self, run, images, logits):
-        """The groups, those first whose quantisation alone changes the logits most.
-
-        Args:
-            run: function of a NetworkFile -> function of normalised images.
-            images: some normalised images. logits: those of the float network for them.
-
-        Returns:
-            A list of (group, root of the mean squared error as a share of the logits' standard
-            deviation).
-        """
-        found = []
-        for group in self.groups:
-            others = [name for name in self.groups if name != group]
-            infer = run(self.network(others).file)
-            error = [np.square(infer(x) - y).mean() for x, y in zip(images, logits)]
-            deviation = np.mean([np.var(y) for y in logits])
-            found.append((group, float(np.sqrt(np.mean(error) / deviation))))
-        return sorted(found, key=lambda pair: -pair[1])
-
-
-def search(quantizer, score, run, images, limit):
-    """The Quantized whose score is at least ``limit``, with few layers in float.
-
-    Args:
-        score: function of a NetworkFile -> its score.
-        run, images: see :meth:`Quantizer.ranked`.
-
-    Returns:
-        (Quantized, its score); the best one if all lose more.
-    """
-    found = [(quantizer.network(), score(quantizer.network().file))]
-    if found[0][1] < limit:
-        float_run = run(quantizer.source)
-        ranked = quantizer.ranked(run, images, [float_run(x) for x in images])
-        count = 1
-        while found[-1][1] < limit and count < len(ranked):
-            network = quantizer.network([group for group, _ in ranked[:count]])
-            found.append((network, score(network.file)))
-            count *= 2
-    if found[-1][1] >= limit:
-        return found[-1]
-    return max(found, key=lambda pair: pair[1])
 
 
 def surrounded(model, quantized, meta):
@@ -187,9 +130,8 @@ def _groups(graph):
     """
     groups, current = {}, "input"
     for node in graph.node:
-        words = node.output[0].split(".")
-        if len(words) > 1:
-            current = ".".join(words[:2]) if len(words) > 2 else words[0]
+        if "." in node.output[0]:
+            current = part_of(node.output[0])
         groups.setdefault(current, []).append(node.output[0])
     return groups
 

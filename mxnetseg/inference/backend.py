@@ -20,7 +20,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
-from .. import checkpoint, runtime
+from .. import runtime
 from ..errors import UsageError
 from ..graph import read as read_graph
 from ..models.base import valid_size
@@ -154,14 +154,24 @@ class MXNetBackend:
         Raises:
             UsageError: the network takes only inputs smaller than this.
         """
+        return self._forward(self._prepared(images, padded, context))
+
+    def normalized(self, images):
+        """What the network is given for a batch: float32 (N, C, rows, columns)."""
+        return self._prepared(images).asnumpy()
+
+    def run(self, x):
+        """The logits for what :meth:`normalized` gave, on the first device."""
+        return self._forward(mx.nd.array(x, ctx=self.contexts[0])).asnumpy()
+
+    def _prepared(self, images, padded=None, context=0):
         height, width = images.shape[1:3]
         rows, columns = self.padded_size(*(padded or (height, width)))
-        device = self.contexts[context]
-        x = self.normalize.load(images, device)
+        x = self.normalize.load(images, self.contexts[context])
         if (rows, columns) != (height, width):
             margin = (0, 0, 0, 0, 0, rows - height, 0, columns - width)
             x = mx.nd.pad(x, mode="constant", constant_value=0, pad_width=margin)
-        return self._forward(x)
+        return x
 
     def padded_size(self, height, width):
         """The size that the network sees for an image of (height, width)."""
@@ -172,13 +182,6 @@ class MXNetBackend:
                     break
                 rows, columns = self.net.valid_size(rows, columns + MARGIN)
         return rows, columns
-
-
-def of_checkpoint(saved, contexts):
-    """The MXNetBackend of a Checkpoint, on some devices."""
-    about = saved.description
-    net = checkpoint.network(saved, contexts)
-    return MXNetBackend(net, contexts, about.mean, about.std)
 
 
 def fitting_size(rules, height, width, name):

@@ -16,6 +16,7 @@ from .onnxfile import size_rules
 CUDA = "CUDAExecutionProvider"
 FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
 """For OpenVINO, which takes bfloat16 by itself where the processor has it."""
+BF16 = {"INFERENCE_PRECISION_HINT": "bf16"}
 
 
 class _Pending:
@@ -52,7 +53,7 @@ class RuntimeBackend:
         self._run = [run for run, _ in started]
         self._workers = [ThreadPoolExecutor(1) for _ in devices]
         precision = file.meta.get("precision", "float32")
-        self.runtime = {**started[0][1], "precision": precision, "threads": threads}
+        self.runtime = {"precision": precision, **started[0][1], "threads": threads}
 
     def __call__(self, images, padded=None, context=0):
         """Start the network on a batch; does not wait. See ``MXNetBackend``."""
@@ -122,7 +123,7 @@ def _onnxruntime_session(file, device, threads):
 STATIC_SIZES = 4  # each has a compiled network of its own
 
 
-def _openvino_request(file, device, threads, static=False):
+def _openvino_request(file, device, threads, static=False, precision=None):
     if device != "cpu":
         raise UsageError("OpenVINO works on the CPU here: give --ctx cpu.")
     package = openvino()
@@ -130,9 +131,15 @@ def _openvino_request(file, device, threads, static=False):
     options = {
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
-        **FLOAT32,
+        **(BF16 if precision else FLOAT32),
     }
     core, facts = package.Core(), {"name": "openvino", "version": version}
+    if precision:
+        facts["precision"] = precision
+        if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise UsageError(
+                "This processor has no bfloat16 (AVX-512 BF16 or AMX): drop --precision bf16."
+            )
 
     def compiled(shape=None):
         network = core.read_model(file.model.SerializeToString())
@@ -171,7 +178,7 @@ def _first_line(error):
 _STARTS = {"onnxruntime": _onnxruntime_session, "openvino": _openvino_request}
 
 
-def start(runtime, file, devices=None, threads=None, static=False):
+def start(runtime, file, devices=None, threads=None, static=False, precision=None):
     """A backend that runs a NetworkFile.
 
     Args:
@@ -180,15 +187,17 @@ def start(runtime, file, devices=None, threads=None, static=False):
             the cores. None: GPU 0 if ONNX Runtime has CUDA, else the CPU.
         threads: for each device. static: OpenVINO compiles for each size of input, up to four;
             that is faster where all images have one size.
+        precision: "bf16", of OpenVINO; None: as the file is.
 
     Raises:
-        UsageError: the runtime is missing, or cannot use a device.
+        UsageError: the runtime is missing, or cannot use a device; the processor has no bfloat16.
         MXNetSegError: it refuses the network.
     """
     if devices is None:
         gpu = runtime == "onnxruntime" and CUDA in onnxruntime().get_available_providers()
         devices = [0 if gpu else "cpu"]
-    starting = partial(_openvino_request, static=True) if static else _STARTS[runtime]
+    wishes = {"static": static, "precision": precision}
+    starting = partial(_STARTS[runtime], **{k: v for k, v in wishes.items() if v})
     return RuntimeBackend(file, [_device(item) for item in devices], starting, threads)
 
 

@@ -14,7 +14,7 @@ from .. import data, metrics, plain_yaml, runs, runtime
 from ..description import Description
 from ..errors import MXNetSegError, UsageError
 from ..inference import evaluator, onnxfile, runtimes
-from ..inference.backend import of_checkpoint
+from ..inference.checkpoints import of_checkpoint
 from ..inference.protocol import Protocol
 
 METRICS = ("boundary_iou", "boundary_distance", "calibration", "bootstrap")

@@ -8,7 +8,7 @@ import pytest
 from mxnetseg import checkpoint, data
 from mxnetseg.cli import main
 from mxnetseg.cli import quantize as command
-from mxnetseg.deploy import forms, quantize
+from mxnetseg.deploy import forms, quantize, sensitivity
 from mxnetseg.inference import onnxfile, runtimes
 from mxnetseg.inference.merge import segment
 from mxnetseg.inference.protocol import Protocol
@@ -58,7 +58,7 @@ def test_integers_are_near_and_float_is_nearer(made):
 def test_parts_are_ranked_by_what_they_change(made):
     _, source, quantizer, images = made
     logits = [start(source).run(x) for x in images[:2]]
-    ranked = quantizer.ranked(lambda file: start(file).run, images[:2], logits)
+    ranked = sensitivity.ranked(quantizer, lambda file: start(file).run, images[:2], logits)
     assert {name for name, _ in ranked} == set(quantizer.groups)
     shares = [share for _, share in ranked]
     assert shares == sorted(shares, reverse=True) and shares[0] > 0
@@ -70,7 +70,7 @@ def test_the_search_leaves_as_few_in_float_as_needed(made):
     _, _, quantizer, images = made
 
     def search(limit):
-        return quantize.search(
+        return sensitivity.search(
             quantizer, lambda file: scores.pop(0), lambda file: start(file).run, images[:1], limit
         )
 

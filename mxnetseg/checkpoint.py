@@ -126,7 +126,9 @@ def write(path, arrays, meta):
             params.seal(aside)
             with open(aside, "rb+") as file:
                 os.fsync(file.fileno())
-            read(aside, any_network=True, integers=True)  # MXNet does not report a disk that is full
+            read(
+                aside, any_network=True, integers=True
+            )  # MXNet does not report a disk that is full
         except (mx.MXNetError, MXNetSegError):
             raise OSError("is the disk full or the folder read-only?") from None
 
@@ -169,8 +171,8 @@ def read(path, any_network=False, integers=False):
         )
     if meta.get("precision") == "int8" and not integers:
         raise UsageError(
-            f"{path} holds 8-bit integers: eval, predict and speed take it, nothing else does. Give "
-            "the float32 checkpoint that `mxnetseg quantize` made it of."
+            f"{path} holds 8-bit integers: eval, predict and speed take it, nothing else does. "
+            "Give the float32 checkpoint that `mxnetseg quantize` made it of."
         )
     optimizer = {
         k[len(OPTIMIZER) :]: arrays.pop(k) for k in list(arrays) if k.startswith(OPTIMIZER)

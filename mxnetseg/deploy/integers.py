@@ -146,8 +146,8 @@ class Quantizer:
         used = set(graph.list_inputs())
         arrays = {n: v for n, v in {**arrays, **states}.items() if n in used}
         meta = {**self.source.meta, "precision": "int8"}
-        encoded = checkpoints.encoded(graph, arrays)
-        return checkpoint.Checkpoint(meta, encoded, {}, self.source.path)
+        arrays = checkpoints.arrays_of(graph, arrays)
+        return checkpoint.Checkpoint(meta, arrays, {}, self.source.path)
 
 
 def runner(saved):
@@ -211,20 +211,21 @@ def verify(source, quantized, image):
 
 
 def write(path, quantized, meta, size=(96, 160)):
-    """Write a Checkpoint in integers with its probe, and run it from the file.
+    """Write a network in integers with its probe, and run it from the file.
 
     Args:
-        meta: further entries.
+        quantized: Quantized. meta: further entries.
         size: of the probe; what the network takes at least.
     """
-    backend = start(quantized)
+    saved = quantized.file
+    backend = start(saved)
     image = checkpoints.probe(backend.net.in_channels, *backend.padded_size(*size))
     arrays = {
-        **quantized.parameters,
+        **saved.parameters,
         checkpoints.IMAGE: mx.nd.array(image, dtype=image.dtype),
         checkpoints.LOGITS: backend(image[None]),
     }
-    kept = {k: v for k, v in quantized.meta.items() if k not in ("progress", "checksum", "format")}
+    kept = {k: v for k, v in saved.meta.items() if k not in ("progress", "checksum", "format")}
     checkpoint.write(path, arrays, {**kept, **meta})
     checkpoints.of_checkpoint(checkpoint.read(path, integers=True), [mx.cpu()])
 

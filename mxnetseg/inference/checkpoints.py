@@ -3,14 +3,12 @@
 A file in integers is a checkpoint whose ``meta`` says ``"precision": "int8"``. Its arrays are
 
 * ``graph:json``: MXNet's symbol of the network, in which oneDNN's operators for integers stand;
-* what that reads, under its own names; a weight of type int8 is multiplied by ``scale:<name>``;
+* what that reads, under its own names;
 * ``probe:image`` and ``probe:logits``: an image, and the answer of the machine that wrote the file.
 
 Integers overflow on some processors and not on others, and MXNet says nothing. So a file is used
 only where its probe gets the answer that it got before.
 """
-
-import json
 
 import mxnet as mx
 import numpy as np
@@ -20,7 +18,7 @@ from .. import checkpoint, runtime
 from ..errors import MXNetSegError, UsageError
 from .backend import MXNetBackend
 
-GRAPH, IMAGE, LOGITS, SCALE = "graph:json", "probe:image", "probe:logits", "scale:"
+GRAPH, IMAGE, LOGITS = "graph:json", "probe:image", "probe:logits"
 TOLERANCE = 0.05
 """How far the probe's logits may be off, as a share of their standard deviation. A value that lies
 between two integers falls to either side: processors differ by a hundredth; overflows make half."""
@@ -78,7 +76,10 @@ class IntegerBackend(MXNetBackend):
     def _blocks(self, static):
         block = gluon.SymbolBlock(self._integers, [self._data])
         for name, parameter in block.collect_params().items():
-            parameter._load_init(decoded(self._saved.parameters, name), self.contexts)
+            value = self._saved.parameters[name]
+            if value.dtype == np.float16:
+                value = value.astype("float32")
+            parameter._load_init(value, self.contexts)
         block.hybridize(static_alloc=static, static_shape=static)
         return block
 
@@ -116,43 +117,17 @@ def probe(channels, height, width):
     return np.clip(image, 0, 255).astype(np.uint8 if channels == 3 else np.float32)
 
 
-def encoded(graph, arrays):
-    """What a file holds: the arrays that a graph reads, weights of integers in a byte each.
+def arrays_of(graph, arrays):
+    """What a file holds of a network: the graph, and what it reads; weights as float16.
 
-    oneDNN makes the weights integers itself, a scale for each output channel. Those of a weight
-    that was rounded to such integers before are the same.
+    MXNet makes integers of the weights itself, a scale for each output channel, when it runs them:
+    their steps are ten times as large as those of float16.
 
     Args:
-        graph: the Symbol. arrays: {name: float32 NDArray}, all that it reads but the images.
+        graph: Symbol. arrays: {name: NDArray}, all that it reads but the images.
     """
-    nodes = json.loads(graph.tojson())["nodes"]
-    readers = {}
-    for node in nodes:
-        for place, (number, *_) in enumerate(node["inputs"]):
-            readers.setdefault(nodes[number]["name"], []).append((node, place))
-    found = {GRAPH: mx.nd.array(np.frombuffer(graph.tojson().encode(), np.uint8), dtype="uint8")}
+    text = np.frombuffer(graph.tojson().encode("utf-8"), np.uint8)
+    found = {GRAPH: mx.nd.array(text, dtype="uint8")}
     for name, value in arrays.items():
-        if readers.get(name) and all(_rounds(node, place) for node, place in readers[name]):
-            value = value.asnumpy()
-            scale = np.abs(value).max(axis=(1, 2, 3), keepdims=True) / np.float32(127)
-            scale[scale == 0] = 1
-            found[SCALE + name] = mx.nd.array(scale)
-            value = mx.nd.array(np.rint(value / scale), dtype="int8")
-        found[name] = value
+        found[name] = value.astype("float16") if value.ndim > 1 else value
     return found
-
-
-def _rounds(node, place):
-    """Whether an operator makes integers of its input at a place, which is a weight."""
-    attributes = node.get("attrs", {})
-    return (
-        node["op"] == "_sg_mkldnn_conv"
-        and place == 1
-        and attributes.get("quantized", "").lower() in ("true", "1")
-    )
-
-
-def decoded(arrays, name):
-    """The array that a graph reads, of those in a file."""
-    value = arrays[name]
-    return value.astype("float32") * arrays[SCALE + name] if SCALE + name in arrays else value

@@ -131,7 +131,8 @@ def test_what_loses_too_much_is_not_written(saved, tmp_path, capsys, monkeypatch
 
 def test_wrong_use(saved, tmp_path, capsys):
     for more, words in (
-        (["-o", "net.params"], "must end in .onnx"),
+        (["-o", "net.txt"], "must end in .params or .onnx"),
+        (["-o", "net.params", "--form", "classes"], "for .onnx files"),
         (["-o", "net.onnx", "--images", "0"], "counts from 1"),
     ):
         assert main(["quantize", str(saved), *more]) == 2

@@ -72,6 +72,21 @@ def test_class_maps_agree(wanted, model, name, protocol):
     assert (found == segment(wanted, pixels, protocol)).mean() >= 0.9999
 
 
+def test_bfloat16_where_the_processor_has_it(wanted, model):
+    openvino = pytest.importorskip("openvino", reason="needs pip install openvino")
+    file = onnxfile.of_model(model)
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(UsageError, match="no bfloat16"):
+            runtimes.start("openvino", file, ["cpu"], precision="bf16")
+        return
+    run = runtimes.start("openvino", file, ["cpu"], precision="bf16")
+    assert run.runtime["precision"] == "bf16"
+    batch = image(56, 80)[None]
+    expected, found = wanted(batch).asnumpy(), run(batch).asnumpy()
+    off = np.sqrt(np.square(found - expected).mean()) / expected.std()
+    assert 1e-4 < off < 0.2  # numbers of 8 bits, in some thirty layers
+
+
 def test_rules_of_sizes():
     net = settled("pidnet", 5)
     net.size_divisor, net.min_size = 8, 40

@@ -178,7 +178,7 @@ def test_command(tmp_path, capsys):
         (["export", str(out), "-o", str(tmp_path / "a.onnx")], "8-bit integers"),
         (["convert", str(out), "--half", "-o", str(tmp_path / "a.params")], "8-bit integers"),
         (["train", "--resume", str(out)], "8-bit integers"),
-        (["inspect", "effective", "--checkpoint", str(out)], "8-bit integers"),
+        (["inspect", "receptive-field", "--checkpoint", str(out)], "8-bit integers"),
         (["quantize", str(out), "-o", str(tmp_path / "a.params")], "8-bit integers"),
     ):
         assert main(wrong) == 2

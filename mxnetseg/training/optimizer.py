@@ -52,6 +52,7 @@ class Optimizer:
             The norm (1,) of all gradients together, before it was clipped. It is not finite if
             gradients overflowed with the loss's scale: then the step was skipped.
         """
+        self._initialise()
         self.trainer.set_learning_rate(rate)
         self.trainer.allreduce_grads()
         scale = self.scaler.scale  # of these gradients
@@ -101,8 +102,14 @@ class Optimizer:
                     arrays[f"{k}:{name}"].copyto(array)
 
     def _initialise(self):
+        """Have the store know the parameters, which MXNet would do in the first step."""
         if not self.trainer._kv_initialized:
             self.trainer._init_kvstore()
+            self.trainer._init_params()
+            # Workers ask the servers for the parameters under the same keys as later for the sums
+            # of the gradients. A worker whose first gradients overtake that question gets the sum
+            # in place of the parameter.
+            mx.nd.waitall()
 
 
 def _flat(state):

@@ -86,6 +86,41 @@ def test_gradients_are_clipped_by_their_common_norm(contexts):
     np.testing.assert_allclose(found, [-3 * 2 / 5, -0.1, -4 * 2 / 5], rtol=1e-6)
 
 
+class Late(mx.kvstore.KVStoreBase):
+    """A store that answers questions for parameters when somebody waits for it, as one far away."""
+
+    type, rank, num_workers = "late", 0, 1
+
+    def __init__(self):
+        self.held, self.asked = {}, []
+
+    @staticmethod
+    def is_capable(capability):
+        return False
+
+    def broadcast(self, key, value, out, priority=0):
+        self.held[key] = value.copy()
+        self.asked.append((key, out))
+
+    def pushpull(self, key, value, out=None, priority=0):
+        self.held[key] = value[0].copy()
+        self.answer()
+
+    def answer(self):
+        for key, arrays in self.asked:
+            for array in arrays:
+                self.held[key].copyto(array)
+        self.asked = []
+
+
+def test_gradients_do_not_overtake_the_question_for_the_parameters(monkeypatch):
+    store, wait = Late(), mx.nd.waitall
+    monkeypatch.setattr(mx.nd, "waitall", lambda: (store.answer(), wait()))
+    optim = config.Optim(lr=0.1, momentum=0.0, weight_decay=0.0)
+    found = trained(optim, [(1, 1, 1)], kvstore=store)
+    np.testing.assert_allclose(found, [0.9, -2.1, 0.4], rtol=1e-6)
+
+
 def test_the_norm_of_the_gradients_is_logged(tmp_path):
     run(tmp_path, train__clip_norm=1e-3, train__epochs=1)
     assert all(record["gradient_norm"] > 1e-3 for record in records(tmp_path))

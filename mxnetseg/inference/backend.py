@@ -26,7 +26,9 @@ from ..graph import read as read_graph
 from ..models.base import valid_size
 from ..nn import Normalize
 
-FUSED_TOLERANCE = 1e-4  # of the logits' standard deviation; right ones differ by 1e-5
+# Of the logits' standard deviation. Right ones differ by 1e-5, by 2e-4 where a network with random
+# parameters amplifies rounding; in wrong ones layers have each other's inputs or parameters.
+FUSED_TOLERANCE = 1e-3
 
 # A static graph is up to a fifth faster, but needs half more memory and hardly returns what an
 # input of another size took. So inputs of more pixels than this go without.

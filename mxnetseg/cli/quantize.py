@@ -130,7 +130,7 @@ def _for_mxnet(args, saved, train):
         found = integers.verify(saved, quantized.file, image)
         print(f"verified  at two sizes and in batches: rounding moves logits by {found:.2g} std")
         more = {"quantization": facts, "made_of": provenance(saved)["checkpoint"]}
-        integers.write(path, quantized, more)
+        integers.write(path, saved, quantized, more)
 
     quantizer = integers.Quantizer(saved, _images(integers.start(saved), train, args.images))
     return Route("mxnet", saved, integers.start, quantizer, write)

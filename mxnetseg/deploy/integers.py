@@ -210,21 +210,24 @@ def verify(source, quantized, image):
     return largest
 
 
-def write(path, quantized, meta, size=(96, 160)):
+def write(path, source, quantized, meta, size=(96, 160)):
     """Write a network in integers with its probe, and run it from the file.
 
     Args:
-        quantized: Quantized. meta: further entries.
+        source: Checkpoint in float32. quantized: Quantized. meta: further entries.
         size: of the probe; what the network takes at least.
     """
     saved = quantized.file
     backend = start(saved)
     image = checkpoints.probe(backend.net.in_channels, *backend.padded_size(*size))
+    logits = backend(image[None])
     arrays = {
         **saved.parameters,
         checkpoints.IMAGE: mx.nd.array(image, dtype=image.dtype),
-        checkpoints.LOGITS: backend(image[None]),
+        checkpoints.LOGITS: logits,
     }
+    rounding = checkpoints.share(logits.asnumpy(), start(source)(image[None]).asnumpy())
+    meta = {**meta, checkpoints.ROUNDING: rounding}
     kept = {k: v for k, v in saved.meta.items() if k not in ("progress", "checksum", "format")}
     checkpoint.write(path, arrays, {**kept, **meta})
     checkpoints.of_checkpoint(checkpoint.read(path, integers=True), [mx.cpu()])

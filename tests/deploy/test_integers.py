@@ -70,7 +70,7 @@ def test_file(made, tmp_path):
     network = quantizer.network()
     assert integers.verify(saved, network.file, image(*SIZE)) < 0.5
     path = tmp_path / "int8.params"
-    integers.write(path, network, {"quantization": {"images": 4}})
+    integers.write(path, saved, network, {"quantization": {"images": 4}})
     assert path.stat().st_size < 0.7 * saved_size(saved)
     again = checkpoint.read(path, integers=True)
     backend = checkpoints.of_checkpoint(again, [mx.cpu()])
@@ -90,9 +90,9 @@ def saved_size(saved):
 
 
 def test_other_results_than_where_it_was_written(made, tmp_path):
-    _, quantizer = made
+    saved, quantizer = made
     path = tmp_path / "int8.params"
-    integers.write(path, quantizer.network(), {})
+    integers.write(path, saved, quantizer.network(), {})
     saved = checkpoint.read(path, integers=True)
     logits = saved.parameters[checkpoints.LOGITS]
     saved.parameters[checkpoints.LOGITS] = logits[:, ::-1]  # as if sums had overflown
@@ -121,7 +121,7 @@ def test_what_mxnet_fails_at_is_right_or_refused(name, tmp_path):
         quantizer = quantizer_of(saved)
         file = quantizer.network().file
         largest = integers.verify(saved, file, image(*SIZE))
-        integers.write(tmp_path / "int8.params", quantizer.network(), {})
+        integers.write(tmp_path / "int8.params", saved, quantizer.network(), {})
     except MXNetSegError as refused:
         assert "integers" in str(refused) or "quantise" in str(refused)
         assert not (tmp_path / "int8.params").exists()

@@ -13,6 +13,12 @@ from ..packages import onnx
 FORMAT = 1
 """Of the metadata; a reader refuses what is newer."""
 
+OPSETS = (17, 21)
+"""Versions of ONNX's operators, first and last, that files are written with."""
+
+NEWEST_IR = 10
+"""Version of ONNX's format that the last of them needs."""
+
 FOREIGN = (
     "{} is no file of `mxnetseg export`: it does not say which classes it knows and what images it "
     "takes. Export the checkpoint again."
@@ -70,6 +76,7 @@ def read(path):
     if "file_format" not in entries:
         raise UsageError(FOREIGN.format(path))
     meta = _meta(entries, path)
+    _check_versions(model, path)
     return NetworkFile(_cut(model, meta, path), meta, path)
 
 
@@ -127,6 +134,19 @@ def _meta(entries, path):
     return meta
 
 
+def _check_versions(model, path):
+    """Refuse what this version does not write; runtimes try to run it, by rules they guess."""
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), None)
+    if opset is None or opset < OPSETS[0]:
+        raise MXNetSegError(f"{path} is damaged: it does not say which operators it uses.")
+    if opset > OPSETS[1] or model.ir_version > NEWEST_IR:
+        raise UsageError(
+            f"{path} is of a newer ONNX (opset {opset}, format {model.ir_version}; this version "
+            f"reads up to {OPSETS[1]} and {NEWEST_IR}). Export the checkpoint again with --opset "
+            f"{OPSETS[0]}, or install a newer mxnetseg."
+        )
+
+
 def size_rules(meta):
     """The SizeRules of a file's network."""
     inner = meta["inner"]
@@ -150,9 +170,9 @@ def _load_external(package, model, path):
     }
     folder = Path(path).resolve().parent
     for name in sorted(names):
-        if folder not in (folder / name).resolve().parents:
+        if "\0" in name or folder not in (folder / name).resolve().parents:
             raise UsageError(
-                f"{path} refers to the file {name}, outside its own folder. Such files are not "
+                f"{path} refers to the file {name!r}, outside its own folder. Such files are not "
                 "read; put everything into one folder."
             )
     if names:
@@ -160,7 +180,7 @@ def _load_external(package, model, path):
             package.external_data_helper.load_external_data_for_model(model, str(folder))
         except Exception as error:  # missing, too short, a link
             raise MXNetSegError(
-                f"{path} refers to other files that cannot be read: {error}."
+                f"{path} refers to other files that cannot be read: {str(error).rstrip('.')}."
             ) from None
 
 

@@ -170,9 +170,19 @@ def _refused(file, runtime, version, error):
     return MXNetSegError(f"{runtime} {version} refuses {what}: {_first_line(error)}")
 
 
+_PLACE = re.compile(  # in the runtimes' own code, which says nothing to anybody else
+    r"^(Exception from |Check '.*' failed at |FrontEnd API failed|Loading input model$).*"
+    r"|^\[ONNXRuntimeError\] : \d+ : \w+ : |^/onnxruntime_src/.*?\) (?=[A-Z])"
+)
+
+
 def _first_line(error):
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    """The first line of a runtime's message that tells a reason, short enough for a sentence."""
+    for line in str(error).splitlines():
+        reason = _PLACE.sub("", _PLACE.sub("", line.strip()))
+        if reason:
+            return reason if len(reason) <= 200 else reason[:200] + " ..."
+    return type(error).__name__
 
 
 _STARTS = {"onnxruntime": _onnxruntime_session, "openvino": _openvino_request}

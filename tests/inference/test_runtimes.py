@@ -11,6 +11,7 @@ import pytest
 from mxnetseg import checkpoint, data
 from mxnetseg.cli import main
 from mxnetseg.deploy import forms
+from mxnetseg.deploy.builder import IR_VERSIONS
 from mxnetseg.errors import MXNetSegError, UsageError
 from mxnetseg.inference import onnxfile, runtimes
 from mxnetseg.inference.backend import MXNetBackend
@@ -240,20 +241,84 @@ def test_bytes_that_are_wrong(model, tmp_path):
             runtimes.start("onnxruntime", file, ["cpu"])(image(32, 32)[None]).asnumpy()
 
 
-def test_a_newer_opset_than_the_runtime_knows(model, tmp_path):
+def _newer_operators(model):
+    model.opset_import[0].version = 99
+
+
+def _newer_format(model):
+    model.ir_version = 99
+
+
+def _no_operators_of_onnx(model):
+    model.opset_import[0].domain = "com.future"
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (_newer_operators, "newer ONNX .opset 99.*up to 21"),
+        (_newer_format, "newer ONNX .*format 99"),
+        (_no_operators_of_onnx, "which operators"),
+    ],
+)
+def test_files_of_a_newer_onnx(model, tmp_path, change, words):
+    """OpenVINO would run them, by the rules that it knows."""
     new = damaged(model)
-    new.opset_import[0].version = 999
+    change(new)
     onnx.save(new, str(tmp_path / "net.onnx"))
-    file = onnxfile.read(tmp_path / "net.onnx")
-    with pytest.raises(MXNetSegError, match="ONNX Runtime .* refuses"):
-        runtimes.start("onnxruntime", file, ["cpu"])
+    with pytest.raises((UsageError, MXNetSegError), match=words):
+        onnxfile.read(tmp_path / "net.onnx")
 
 
-@pytest.mark.parametrize("place", ("../weights.bin", "/etc/hostname", "link/weights.bin"))
+def test_what_is_written_can_be_read():
+    assert (min(IR_VERSIONS), max(IR_VERSIONS)) == onnxfile.OPSETS
+    assert max(IR_VERSIONS.values()) == onnxfile.NEWEST_IR
+
+
+@pytest.mark.parametrize("name", ("onnxruntime", "openvino"))
+def test_an_operator_that_no_runtime_knows(model, tmp_path, name):
+    new = damaged(model)
+    new.graph.node[5].op_type = "FromTheFuture"
+    onnxfile.seal(new)
+    onnx.save(new, str(tmp_path / "net.onnx"))
+    if name == "openvino":
+        pytest.importorskip("openvino", reason="needs pip install openvino")
+    with pytest.raises(MXNetSegError) as caught:
+        runtimes.start(name, onnxfile.read(tmp_path / "net.onnx"), ["cpu"])
+    message = str(caught.value)
+    assert "refuses" in message and len(message.splitlines()) == 1 and len(message) < 400
+    assert "Exception from" not in message and "ONNXRuntimeError" not in message
+
+
+CONTENTS = {
+    "empty": (lambda whole: b"", "no operators"),
+    "text": (lambda whole: b"This is a text file.\n" * 40, "damaged, or no ONNX file"),
+    "truncated": (lambda whole: whole[: len(whole) // 2], "damaged, or no ONNX file"),
+    "without its end": (lambda whole: whole[:-9], "damaged"),
+}
+
+
+@pytest.mark.parametrize("verb", ("predict", "eval"))
+@pytest.mark.parametrize("content", CONTENTS)
+def test_commands_say_what_is_wrong(files, tmp_path, capsys, verb, content):
+    path, photo = tmp_path / "bad.onnx", tmp_path / "photo.png"
+    change, words = CONTENTS[content]
+    path.write_bytes(change((files / "net.onnx").read_bytes()))
+    cv2.imwrite(str(photo), image(20, 30))
+    command = [verb, "--checkpoint", str(path), *([str(photo)] if verb == "predict" else [])]
+    assert main([*command, "-o", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert words in error and "bad.onnx" in error and len(error.splitlines()) == 1
+
+
+OUTSIDE = ("../w.bin", "a/../../w.bin", "/etc/hostname", "link/w.bin", ".", "", "a\0b")
+
+
+@pytest.mark.parametrize("place", OUTSIDE, ids=repr)
 def test_parameters_outside_the_folder(model, tmp_path, place):
     inside = tmp_path / "inside"
     inside.mkdir()
-    (tmp_path / "weights.bin").write_bytes(bytes(1 << 16))
+    (tmp_path / "w.bin").write_bytes(bytes(1 << 16))
     (inside / "link").symlink_to(tmp_path)
     copy = damaged(model)
     tensor = next(t for t in copy.graph.initializer if len(t.raw_data) > 1000)

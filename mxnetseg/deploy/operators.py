@@ -142,6 +142,8 @@ def _leaky_relu(b, node, x, slopes=None):
     if kind == "prelu":
         spread = b.integers(-1, *(1 for _ in x.dims[2:]))
         return b.add("PRelu", x, b.add("Reshape", slopes, spread))
+    if kind == "gelu" and b.opset >= 20:
+        return b.add("Gelu", x)
     if kind == "gelu":
         share = b.add("Erf", b.add("Mul", x, b.scalar(math.sqrt(0.5))))
         half = b.add("Mul", x, b.scalar(0.5))

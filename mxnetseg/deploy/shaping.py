@@ -21,20 +21,22 @@ def _reshape(b, node, x):
 
 def _reshaped(b, x, codes):
     """The sizes that MXNet's codes stand for: 0 an axis, -1 the rest, -2 all that is left, -3 two
-    axes as one, -4 an axis in two."""
+    axes as one, -4 an axis in two. An axis that stays where it is is 0 in ONNX too."""
     sizes, axis, codes = [], 0, list(codes)
 
-    def take():
+    def take(alone=False):
         nonlocal axis
         axis += 1
         known = x.dims[axis - 1]
+        if known is None and alone and len(sizes) == axis - 1:
+            return 0
         return b.size(x, axis - 1) if known is None else known
 
     while codes:
         code = codes.pop(0)
         if code == -2:
             while axis < len(x.dims):
-                sizes.append(take())
+                sizes.append(take(alone=True))
         elif code == -3:
             left, right = take(), take()
             both = all(isinstance(n, int) for n in (left, right))
@@ -43,7 +45,7 @@ def _reshaped(b, x, codes):
             axis += 1
             sizes += [codes.pop(0), codes.pop(0)]
         elif code == 0:
-            sizes.append(take())
+            sizes.append(take(alone=True))
         else:
             axis += 1
             sizes.append(code)

@@ -147,6 +147,17 @@ def test_newer_operators(eprnet, opset):
     assert forms.build(eprnet, description(CLASSES), opset=opset).opset_import[0].version == opset
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_few_operators_for_small_layers(runtime):
+    """The gates of PMSDSEN ask for no sizes; its GELUs are an operator each where ONNX has it."""
+    net = settled("pmsdsen", CLASSES)
+    kinds = [n.op_type for n in forms.build(net, description(CLASSES), opset=20).graph.node]
+    assert "Erf" not in kinds and kinds.count("Gelu") > 200
+    assert kinds.count("Shape") < kinds.count("Reshape") / 2
+    exported(net, runtime=runtime, opset=20)
+
+
 def test_other_channels():
     net = settled("eprnet", CLASSES, in_channels=4)
     about_data = description(CLASSES, mean=(0.4,) * 4, std=(0.2,) * 4, max_value=4095.0)

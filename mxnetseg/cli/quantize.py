@@ -73,7 +73,7 @@ def run(args):
         route.quantizer,
         lambda file: _score(route.start(file), saved, val),
         lambda file: route.start(file).run,
-        list(_images(route.start(route.source), train, RANKING_IMAGES)),
+        list(_images(route.start(route.source), saved, train, RANKING_IMAGES)),
         before - LIMIT,
     )
     count = min(args.images, len(train))
@@ -118,7 +118,7 @@ def _for_onnx(args, saved, train):
     net, more = checkpoint.network(saved), provenance(saved)
     model = build(net, saved.description, args.form or "classes", more=more)
     source = onnxfile.of_model(model, saved.path)
-    quantizer = quantize.Quantizer(source, _images(start(source), train, args.images))
+    quantizer = quantize.Quantizer(source, _images(start(source), saved, train, args.images))
     return Route("onnxruntime", source, start, quantizer, write)
 
 
@@ -132,7 +132,8 @@ def _for_mxnet(args, saved, train):
         more = {"quantization": facts, "made_of": provenance(saved)["checkpoint"]}
         integers.write(path, saved, quantized, more)
 
-    quantizer = integers.Quantizer(saved, _images(integers.start(saved), train, args.images))
+    images = _images(integers.start(saved), saved, train, args.images)
+    quantizer = integers.Quantizer(saved, images)
     return Route("mxnet", saved, integers.start, quantizer, write)
 
 
@@ -152,12 +153,18 @@ def _data(args, saved):
     return train, val
 
 
-def _images(backend, dataset, count):
-    """Normalised images of a data set, spread over it, as the network takes them."""
+def _images(backend, saved, dataset, count):
+    """Normalised images, or windows, of a data set, spread over it: as the protocol shows them."""
     import numpy as np
 
-    for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int):
-        yield backend.normalized(dataset[int(index)].image[None])
+    from ..inference import merge
+    from ..inference.protocol import Protocol
+
+    protocol = Protocol.build(saved.meta)
+    chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
+    for turn, index in enumerate(chosen):
+        window, padded = merge.window(backend, dataset[int(index)].image, protocol, turn)
+        yield backend.normalized(window[None], padded)
 
 
 def _score(backend, saved, val):

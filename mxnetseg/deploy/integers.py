@@ -26,7 +26,7 @@ from mxnet.contrib import quantization as tools
 from .. import checkpoint, nn
 from ..errors import MXNetSegError
 from ..inference import checkpoints
-from .sensitivity import Quantized, part_of
+from .sensitivity import Quantized, operators, part_of, summary
 
 BACKEND = "MKLDNN_QUANTIZE"
 GRANULARITY = "channel-wise"  # of weights: a scale for each output channel
@@ -79,8 +79,8 @@ class Quantizer:
         self._calibrate(images)
 
     def network(self, floating=()):
-        """The Quantized in which the layers of some ``groups`` are in float."""
-        return Quantized(self._file(self.way, floating), tuple(floating))
+        """The Quantized in which some layers are in float."""
+        return Quantized(self._file(self.way, floating), summary(self.groups, floating))
 
     def _best_way(self, images):
         wanted = [self._float(x) for x in images]
@@ -128,8 +128,8 @@ class Quantizer:
 
     def _file(self, way, floating=()):
         """A Checkpoint in integers, without a probe."""
-        excluded = [name for group in floating for name in self.groups[group]]
-        excluded = list(dict.fromkeys([*self._never, *excluded]))
+        excluded = [*self._never, *operators(self.groups, floating)]
+        excluded = list(dict.fromkeys(excluded))
         arguments = {n: self._values[n] for n in self._joined.list_arguments() if n != "data"}
         try:
             graph, wanted = tools._quantize_symbol(
@@ -234,16 +234,18 @@ def write(path, source, quantized, meta, size=(96, 160)):
 
 
 def _groups(joined, names, values):
-    """({part of the network: its operators' names}, names of operators that stay in float)."""
+    """(``groups`` of a quantizer, names of operators that stay in float)."""
     nodes = json.loads(joined.tojson())["nodes"]
-    groups, never, current = {}, [], "input"
+    groups, never, current = {}, [], ("input", "input")
     for node in nodes:
         if node["op"] == "null":
             continue
         read = [nodes[number]["name"] for number, *_ in node["inputs"]]
         own = [name for name in read if name in names]
-        current = part_of(names[own[0]]) if own else current
-        groups.setdefault(current, []).append(node["name"])
+        if own:
+            current = part_of(names[own[0]]), names[own[0]].rpartition(".")[0]
+        part, layer = current
+        groups.setdefault(part, {}).setdefault(layer, []).append(node["name"])
         if _stays_float(node, [values[name] for name in own]):
             never.append(node["name"])
     return groups, never

@@ -9,7 +9,7 @@ from ..errors import MXNetSegError
 from ..inference.onnxfile import NetworkFile
 from ..packages import onnx, onnxruntime
 from ..packages import quantization as quantization_tools
-from .sensitivity import Quantized, part_of
+from .sensitivity import Quantized, operators, part_of, summary
 
 CALIBRATED, FLOAT = "calibrated.onnx", "float.onnx"
 
@@ -46,11 +46,12 @@ class Quantizer:
         self.groups = _groups(self._float.graph)
 
     def network(self, floating=()):
-        """The Quantized in which the layers of some ``groups`` are in float."""
-        kept = {name for group in floating for name in self.groups[group]}
+        """The Quantized in which some layers are in float."""
+        kept = set(operators(self.groups, floating))
         model = _with_float(self._whole, self._float, kept)
         meta = {**self.source.meta, "precision": "int8"}
-        return Quantized(NetworkFile(model, meta, self.source.path), tuple(floating))
+        file = NetworkFile(model, meta, self.source.path)
+        return Quantized(file, summary(self.groups, floating))
 
 
 def surrounded(model, quantized, meta):
@@ -123,16 +124,16 @@ def _quiet():
 
 
 def _groups(graph):
-    """{part of the network: names of its operators' first outputs}, in order.
+    """``groups`` of a quantizer, in order; operators are called by their first outputs.
 
     A part is called after the first two words of its layers' names: ``backbone.layer1``. Operators
-    without parameters belong to the part before them.
+    without parameters belong to the layer before them.
     """
-    groups, current = {}, "input"
+    groups, part, layer = {}, "input", "input"
     for node in graph.node:
         if "." in node.output[0]:
-            current = part_of(node.output[0])
-        groups.setdefault(current, []).append(node.output[0])
+            part, layer = part_of(node.output[0]), node.output[0]
+        groups.setdefault(part, {}).setdefault(layer, []).append(node.output[0])
     return groups
 
 

@@ -158,9 +158,9 @@ class MXNetBackend:
         """
         return self._forward(self._prepared(images, padded, context))
 
-    def normalized(self, images):
+    def normalized(self, images, padded=None):
         """What the network is given for a batch: float32 (N, C, rows, columns)."""
-        return self._prepared(images).asnumpy()
+        return self._prepared(images, padded).asnumpy()
 
     def run(self, x):
         """The logits for what :meth:`normalized` gave, on the first device."""

@@ -55,6 +55,27 @@ def classify(backend, image, protocol, size=None, context=0, confidence=False, s
     return _merged(backend, image, protocol, size, context, confidence, np.float32, seen)
 
 
+def window(backend, image, protocol, turn=0):
+    """One of the windows of an image that a protocol sends through the network.
+
+    Args:
+        backend: its ``fill`` is needed. image: (H, W, C), as of :func:`classify`.
+        turn: which one, modulo how many there are: scales take turns first, then their windows.
+
+    Returns:
+        (uint8 or float32 (h, w, C), the (height, width) that a backend pads it to).
+    """
+    turn, number = divmod(turn, len(protocol.scales))
+    scale = protocol.scales[number]
+    scaled = resize_image(image, protocol.scaled_size(*image.shape[:2], scale), protocol)
+    plan = protocol.plan(*scaled.shape[:2], scale)
+    row, column = divmod(turn % (len(plan.rows) * len(plan.columns)), len(plan.columns))
+    (top, bottom), (left, right) = plan.rows[row], plan.columns[column]
+    size = image.shape[:2]
+    merger = _Merger(backend, protocol, size, size, 0, False, np.float32)
+    return merger._fill(scaled[top:bottom, left:right], plan), plan.size
+
+
 class Seen(NamedTuple):
     """A window and what the network said of it.
 

@@ -36,6 +36,10 @@ def quantizer_of(saved):
     return integers.Quantizer(saved, images)
 
 
+def layers_of(quantizer):
+    return [layer for layers in quantizer.groups.values() for layer in layers]
+
+
 def error(file, saved, size=SIZE):
     backend, wanted = integers.start(file), integers.start(saved)
     pixels = image(*size, 1)[None]
@@ -52,14 +56,14 @@ def made(tmp_path_factory):
 
 def test_integers_are_near_and_float_is_nearer(made):
     saved, quantizer = made
-    groups = list(quantizer.groups)
+    layers = layers_of(quantizer)
     whole = quantizer.network()
     graph = json.loads(whole.file.parameters[checkpoints.GRAPH].asnumpy().tobytes().decode())
     kinds = [node["op"] for node in graph["nodes"]]
     assert "_contrib_quantize_v2" in kinds and "BatchNorm" not in kinds
     errors = [
         error(quantizer.network(floating).file, saved)
-        for floating in ((), groups[: len(groups) // 2], groups)
+        for floating in ((), layers[: len(layers) // 2], layers)
     ]
     assert 0.8 > errors[0] > errors[1] > errors[2]  # random weights amplify
     assert errors[2] < 0.02  # weights of 16 bits
@@ -129,7 +133,7 @@ def test_what_mxnet_fails_at_is_right_or_refused(name, tmp_path):
         assert largest < integers.WRONG
     every = quantizer_of(saved) if name == "pidnet" else None
     if every is not None:  # in float it is the network itself, whatever MXNet joins
-        floating = every.network(list(every.groups)).file
+        floating = every.network(layers_of(every)).file
         assert error(floating, saved) < 1e-2
 
 

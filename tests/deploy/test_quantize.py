@@ -1,5 +1,6 @@
 """Networks in integers: what they lose, what stays in float, what is written."""
 
+import argparse
 import json
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 from mxnetseg import checkpoint, data
 from mxnetseg.cli import main
 from mxnetseg.cli import quantize as command
-from mxnetseg.deploy import forms, quantize, sensitivity
-from mxnetseg.inference import onnxfile, runtimes
+from mxnetseg.deploy import forms, integers, quantize, sensitivity
+from mxnetseg.inference import merge, onnxfile, runtimes
 from mxnetseg.inference.merge import segment
 from mxnetseg.inference.protocol import Protocol
 
 from ..settled import settled
-from ..tiny import description, image
+from ..tiny import Images, description, image
+from ..tiny import backend as tiny_backend
 
 onnx = pytest.importorskip("onnx", reason="needs pip install onnx")
 pytest.importorskip("onnxruntime", reason="needs pip install onnxruntime")
@@ -34,6 +36,10 @@ def made(request):
     return model, source, quantize.Quantizer(source, iter(images)), images
 
 
+def layers_of(quantizer):
+    return [layer for layers in quantizer.groups.values() for layer in layers]
+
+
 def error(file, source, images):
     """Root of the mean squared difference, as a share of the logits' standard deviation."""
     wanted = [start(source).run(x) for x in images]
@@ -46,10 +52,10 @@ def test_integers_are_near_and_float_is_nearer(made):
     whole = quantizer.network()
     kinds = {n.op_type for n in whole.file.model.graph.node}
     assert "QuantizeLinear" in kinds and "BatchNormalization" not in kinds
-    groups = list(quantizer.groups)
+    layers = layers_of(quantizer)
     errors = [
         error(quantizer.network(floating).file, source, images)
-        for floating in ((), groups[: len(groups) // 2], groups)
+        for floating in ((), layers[: len(layers) // 2], layers)
     ]
     assert 0.5 > errors[0] > errors[1] > errors[2]
     assert errors[2] < 0.02  # biases and the output are still rounded
@@ -58,11 +64,12 @@ def test_integers_are_near_and_float_is_nearer(made):
 def test_parts_are_ranked_by_what_they_change(made):
     _, source, quantizer, images = made
     logits = [start(source).run(x) for x in images[:2]]
-    ranked = sensitivity.ranked(quantizer, lambda file: start(file).run, images[:2], logits)
-    assert {name for name, _ in ranked} == set(quantizer.groups)
+    groups = quantizer.groups
+    ranked = sensitivity.ranked(quantizer, groups, lambda file: start(file).run, images[:2], logits)
+    assert {name for name, _ in ranked} == set(groups)
     shares = [share for _, share in ranked]
     assert shares == sorted(shares, reverse=True) and shares[0] > 0
-    worst = error(quantizer.network([ranked[0][0]]).file, source, images)
+    worst = error(quantizer.network(groups[ranked[0][0]]).file, source, images)
     assert worst < error(quantizer.network().file, source, images)
 
 
@@ -76,11 +83,48 @@ def test_the_search_leaves_as_few_in_float_as_needed(made):
 
     scores = [0.7]
     assert search(0.7)[0].floating == ()
-    scores = [0.5, 0.6, 0.7]
-    network, score = search(0.7)
-    assert len(network.floating) == 2 and score == 0.7
     scores = [0.5, 0.6] + [0.1] * 9
     assert search(0.7)[1] == 0.6  # the best of those that lose too much
+
+
+class Additive:
+    """A quantizer whose files are the layers in integers; each adds its own error."""
+
+    source = ()
+    errors = {"a.a": 1, "a.b": 8, "b.a": 0, "b.b": 16, "b.c": 4, "c": 2}
+
+    def __init__(self):
+        self.groups = {"a": {"a.a": [], "a.b": []}, "b": {"b.a": [], "b.b": [], "b.c": []}}
+        self.groups["c"] = {"c": []}
+
+    def network(self, floating=()):
+        file = tuple(layer for layer in self.errors if layer not in floating)
+        return sensitivity.Quantized(file, sensitivity.summary(self.groups, floating))
+
+    def error(self, file):
+        return sum(self.errors[layer] for layer in file)
+
+
+@pytest.mark.parametrize(
+    "allowed, floating",
+    (
+        (31, ()),
+        (15, ("b.b",)),
+        (14, ("b.b", "b.c")),
+        (7, ("a.b", "b.b")),
+        (3, ("a.b", "b.b", "b.c")),
+    ),
+)
+def test_layers_become_integers_again_where_few_in_float_suffice(allowed, floating):
+    quantizer, images = Additive(), [np.zeros(2)]
+
+    def run(file):
+        return lambda x: np.array([1.0, -1.0]) + quantizer.error(file)
+
+    network, score = sensitivity.search(
+        quantizer, lambda file: -quantizer.error(file), run, images, -allowed
+    )
+    assert network.floating == floating and score >= -allowed
 
 
 def test_the_whole_file(made, tmp_path):
@@ -120,6 +164,51 @@ def test_command(saved, tmp_path, capsys):
     assert main(["eval", "--checkpoint", str(out), "-o", str(tmp_path / "e"), "--ctx", "cpu"]) == 0
     result = json.loads((tmp_path / "e/results.json").read_text())
     assert result["miou"] == pytest.approx(meta["quantization"]["miou"]["int8"], abs=1e-9)
+
+
+@pytest.mark.parametrize("route", ("_for_onnx", "_for_mxnet"))
+def test_calibration_sees_images_as_the_protocol_does(route, tmp_path, monkeypatch):
+    net, given = settled("eprnet", 5), []
+    meta = checkpoint.describe(net, description(5), protocol=Protocol(base_size=120).as_dict())
+    checkpoint.save(tmp_path / "net.params", net, meta)
+    for module in (quantize, integers):
+        monkeypatch.setattr(module, "Quantizer", lambda source, images: given.extend(images))
+    args = argparse.Namespace(images=2, form=None)
+    train = Images(((64, 96), (96, 64), (48, 96)))
+    route = getattr(command, route)(args, checkpoint.read(tmp_path / "net.params"), train)
+    sizes = [net.valid_size(*size) for size in ((80, 120), (60, 120))]  # the first and the last
+    assert [x.shape for x in given] == [(1, 3, *size) for size in sizes]
+    seen = Onlooker(route.start(route.source))
+    segment(seen, train[0].image, Protocol(base_size=120))
+    assert np.array_equal(seen.given[0], given[0])
+
+
+class Onlooker:
+    """A backend that keeps what the network is given, image by image."""
+
+    def __init__(self, backend):
+        self._backend, self.given = backend, []
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    def __call__(self, images, padded=None, context=0):
+        self.given += list(self._backend.normalized(images, padded)[:, None])
+        return self._backend(images, padded, context)
+
+
+@pytest.mark.parametrize("padding", ("right_below", "both_sides"))
+def test_windows_take_turns(padding):
+    """All that an evaluation sends through the network, and nothing else, comes up."""
+    protocol = Protocol(mode="slide", crop_size=(32, 48), scales=(0.5, 1.5), padding=padding)
+    backend, pixels = Onlooker(tiny_backend()), image(40, 60)
+    segment(backend, pixels, protocol)
+    turns = 2 * (len(backend.given) - 1)  # at 0.5 there is one window
+    found = [merge.window(backend, pixels, protocol, turn) for turn in range(turns)]
+    found = [backend.normalized(window[None], padded) for window, padded in found]
+    assert len(backend.given) > 4
+    assert {x.tobytes() for x in found} == {x.tobytes() for x in backend.given}
+    assert np.array_equal(found[0], backend.given[0])
 
 
 def test_what_loses_too_much_is_not_written(saved, tmp_path, capsys, monkeypatch):

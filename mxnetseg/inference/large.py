@@ -1,5 +1,7 @@
 """Class maps of images of any size: very large ones in blocks, so that memory stays flat."""
 
+import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,15 +10,15 @@ from . import merge
 from .protocol import WHOLE_PIXELS
 
 BLOCK = 1536  # side of a block that the network sees, after scaling
-MARGIN = 128  # pixels at the inner sides of a block that only give context
+MARGIN = 128  # pixels at its inner sides that only give context, after scaling
 
 
 def classify(backend, image, protocol, context=0, confidence=False):
     """The class map of an image and, if asked for, how sure it is.
 
-    An image of more than seven million pixels, at the largest scale, goes through the protocol in
+    An image that has more than seven million pixels when it is scaled goes through the protocol in
     overlapping blocks; of each, the middle is kept. Beside the image and its class map that takes
-    the memory of one block. With a ``base_size`` the image is scaled down as a whole.
+    the memory of one block. So with a small ``base_size`` a large image is scaled as a whole.
 
     Args:
         image: uint8 (H, W, 3), RGB. The others: see :func:`~mxnetseg.inference.merge.classify`.
@@ -25,17 +27,25 @@ def classify(backend, image, protocol, context=0, confidence=False):
         uint8 (H, W), the classes; and uint8 (H, W), 255 times the largest soft-max, or None.
     """
     height, width = image.shape[:2]
-    scale = max(protocol.scales)
-    if protocol.base_size or height * width * scale**2 <= WHOLE_PIXELS:
+    scaled = protocol.scaled_size(height, width, max(protocol.scales))
+    if scaled[0] * scaled[1] <= WHOLE_PIXELS:
         classes, sure = merge.classify(
             backend, image, protocol, context=context, confidence=confidence
         )
         return classes, _grey(sure)
-    block = max(4 * MARGIN, int(BLOCK / scale), *(protocol.crop_size or ()))
+    factor = max(scaled) / max(height, width)
+    margin = math.ceil(MARGIN / factor)
+    block = max(
+        4 * margin, int(BLOCK / factor), math.ceil(max(protocol.crop_size or (1,)) / factor)
+    )
     classes = np.empty((height, width), np.uint8)
     sure = np.empty((height, width), np.uint8) if confidence else None
-    for top in cuts(height, block, MARGIN):
-        for left in cuts(width, block, MARGIN):
+    if protocol.base_size:  # the same factor for a block
+        long_side = max(min(height, block), min(width, block))
+        base = round(protocol.base_size * long_side / max(height, width))
+        protocol = replace(protocol, base_size=max(1, base))
+    for top in cuts(height, block, margin):
+        for left in cuts(width, block, margin):
             part = image[top.start : top.stop, left.start : left.stop]
             found = merge.classify(backend, part, protocol, context=context, confidence=confidence)
             kept = top.inside, left.inside

@@ -56,6 +56,29 @@ def test_blocks_answer_as_the_whole_image(monkeypatch, protocol):
     assert large.classify(network, pixels, protocol)[1] is None
 
 
+@pytest.mark.parametrize("base,blocks", [(656, {(64, 64)}), (246, {(172, 172)})])
+def test_blocks_of_an_image_that_is_scaled(monkeypatch, base, blocks):
+    """The network sees 128 pixels of it at a time, whatever the factor."""
+    network = backend(tiny_net(align_corners=False))
+    pixels, protocol = cv2.blur(image(200, 328), (9, 9)), Protocol(base_size=base)
+    whole = merge.classify(network, pixels, protocol)[0]
+    monkeypatch.setattr(large, "WHOLE_PIXELS", 20_000)
+    monkeypatch.setattr(large, "BLOCK", 128)
+    monkeypatch.setattr(large, "MARGIN", 32)
+    seen, classify = [], merge.classify
+
+    def note(backend, part, protocol, **options):
+        seen.append((part.shape[:2], protocol.scaled_size(*part.shape[:2], 1.0)))
+        return classify(backend, part, protocol, **options)
+
+    monkeypatch.setattr(merge, "classify", note)
+    classes = large.classify(network, pixels, protocol)[0]
+    assert {shape for shape, _ in seen} == blocks
+    assert all(abs(v - 128) <= 1 for _, size in seen for v in size)
+    # blocks do not begin at the stride's multiples: the network's grid lies elsewhere
+    assert (classes == whole).mean() > 0.9
+
+
 def test_a_network_of_small_windows_gets_them(monkeypatch):
     """Blocks are never smaller than the windows of the protocol."""
     network = backend(tiny_net(align_corners=False))

@@ -75,6 +75,7 @@ def test_speed_is_that_of_training_alone(tmp_path, monkeypatch):
             log.settle()
         now[0] += 100  # of validation
         scores = {"miou": 0, "pixel_accuracy": 0, "mean_accuracy": 0, "seconds": 100}
+        scores["validation_loss"] = 1.0
         scores["classes"] = [{"name": "road", "iou": None}]
         log.validation(2, 0, scores, 0)
         for step in (3, 4):

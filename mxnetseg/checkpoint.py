@@ -126,9 +126,8 @@ def write(path, arrays, meta):
             params.seal(aside)
             with open(aside, "rb+") as file:
                 os.fsync(file.fileno())
-            read(
-                aside, any_network=True, integers=True
-            )  # MXNet does not report a disk that is full
+            # MXNet does not report a disk that is full
+            read(aside, any_network=True, integers=True)
         except (mx.MXNetError, MXNetSegError):
             raise OSError("is the disk full or the folder read-only?") from None
 
@@ -169,17 +168,18 @@ def read(path, any_network=False, integers=False):
             f"{path} holds the weights of a classifier, which segments nothing: train with "
             f"--set model.backbone_weights={path}."
         )
-    if meta.get("precision") == "int8" and not integers:
-        raise UsageError(
-            f"{path} holds 8-bit integers: eval, predict and speed take it, nothing else does. "
-            "Give the float32 checkpoint that `mxnetseg quantize` made it of."
-        )
     optimizer = {
         k[len(OPTIMIZER) :]: arrays.pop(k) for k in list(arrays) if k.startswith(OPTIMIZER)
     }
     halves = {k: v.astype(np.float32) for k, v in arrays.items() if v.dtype == np.float16}
     arrays.update(halves)
-    return Checkpoint(meta, arrays, optimizer, path)
+    found = Checkpoint(meta, arrays, optimizer, path)
+    if found.in_integers and not integers:
+        raise UsageError(
+            f"{path} holds 8-bit integers: eval, predict and speed take it, nothing else does. "
+            "Give the float32 checkpoint that `mxnetseg quantize` made it of."
+        )
+    return found
 
 
 def halve(path, out):

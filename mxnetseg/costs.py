@@ -2,9 +2,8 @@
 
 from . import checkpoint, complexity, speed
 from .errors import UsageError
-from .inference.backend import MXNetBackend
-
-CHECKPOINTS = ("best.params", "last.params")
+from .inference.checkpoints import of_checkpoint
+from .runs import best_checkpoint
 
 
 def measure(runs, size, contexts, bar=None):
@@ -26,14 +25,13 @@ def measure(runs, size, contexts, bar=None):
     """
     costs, contestants = {}, []
     for run in runs:
-        saved = next((p for p in (run.folder / n for n in CHECKPOINTS) if p.exists()), None)
-        if saved is None:
+        name = best_checkpoint(run.folder)
+        if name is None:
             continue
-        saved = checkpoint.read(saved)
-        net, about = checkpoint.network(saved, contexts), saved.description
+        backend = of_checkpoint(checkpoint.read(run.folder / name), contexts)
+        net = backend.net
         cost = complexity.measure(net, *net.valid_size(*size))
         costs[run.name] = {"parameters": cost.parameters, "macs": cost.macs}
-        backend = MXNetBackend(net, contexts, about.mean, about.std)
         contestants.append(
             speed.Contestant(run.name, "mxnet", backend.fused, backend, net.in_channels)
         )

@@ -117,6 +117,11 @@ def read(folder):
     return experiment if isinstance(experiment, dict) else {}, records(folder / "log.jsonl")
 
 
+def best_checkpoint(folder):
+    """The name of a run's best network, else of its last one; None if there is neither."""
+    return next((n for n in ("best.params", "last.params") if (folder / n).exists()), None)
+
+
 def records(path):
     """The records of a log; what a running training has written half is left out."""
     found = []

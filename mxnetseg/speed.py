@@ -23,7 +23,7 @@ import mxnet as mx
 import numpy as np
 
 from . import files
-from .columns import aligned
+from .columns import aligned, counted
 from .data.images import read_image
 from .data.synthetic import draw
 from .errors import UsageError
@@ -282,8 +282,7 @@ def as_text(result):
     """
     on, rows = result["machine"], result["results"]
     lines = [
-        f"{on['processor']}, {on['threads']} thread{'s' * (on['threads'] > 1)}, "
-        f"MXNet {on['mxnet']}",
+        f"{on['processor']}, {counted(on['threads'], 'thread')}, MXNet {on['mxnet']}",
         result["about"],
         "",
     ]

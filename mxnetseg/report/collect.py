@@ -108,7 +108,7 @@ def _run(folder, name, ask):
         raise UsageError(f"{folder} is no folder. Give one of `mxnetseg train` or `mxnetseg eval`.")
     if (folder / "results.json").exists():
         return _evaluated(folder, name, folder)
-    best = next((f for f in ("best.params", "last.params") if (folder / f).exists()), None)
+    best = runs.best_checkpoint(folder)
     if best is None and not (folder / "log.jsonl").exists():
         raise UsageError(
             f"{folder} holds neither an evaluation (results.json) nor a training (log.jsonl, "

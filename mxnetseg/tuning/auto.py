@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 
+from ..columns import counted
 from ..errors import MXNetSegError, UsageError
 from ..inference import large
 from ..inference.backend import fitting_size
@@ -58,7 +59,7 @@ def _text(way, choice, about, when):
         why = "nothing that is installed and equal is clearly faster"
     else:
         why = f"{choice['ratio']:.2f} of the time of {choice['usual']}, and equal to MXNet"
-    return f"runtime auto: {way}, {count} thread{'s' * (count > 1)}: {why} ({size}, {when})"
+    return f"runtime auto: {way}, {counted(count, 'thread')}: {why} ({size}, {when})"
 
 
 def shape(subject, example):

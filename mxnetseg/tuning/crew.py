@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..columns import counted
 from ..errors import MXNetSegError
 from . import memory, proof, ways
 from .race import Entry, Example, enter
@@ -82,7 +83,7 @@ class Crew:
             self._process.kill()
             said = self._process.communicate()[1].strip().splitlines()
             raise MXNetSegError(
-                f"The process with {self.threads} thread{'s' * (self.threads > 1)} ended: "
+                f"The process with {counted(self.threads, 'thread')} ended: "
                 f"{said[-1] if said else 'killed, perhaps for want of memory'}"
             )
         return line

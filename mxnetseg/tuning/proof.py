@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-TOLERANCE = 1e-3  # of the logits' standard deviation, as for exported files
+from ..deploy.verify import TOLERANCE
+
 AGREE = 0.9999  # of the pixels where the two best classes differ clearly
 CLEAR = 2 * TOLERANCE  # of the deviation: the least by which a larger error can turn two classes
 

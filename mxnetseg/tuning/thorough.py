@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from .. import runtime, speed
-from ..columns import aligned
+from ..columns import aligned, counted
 from ..errors import MXNetSegError
 from . import auto, memory, race, ways
 from .crew import Crew
@@ -105,8 +105,8 @@ def as_text(machine, title, result):
     """What :func:`tune` found, as a table."""
     versions = [f"{k} {v}" for k, v in result["versions"].items() if v and k != "mxnetseg"]
     lines = [
-        f"{machine['processor']}, up to {machine['threads']} thread"
-        f"{'s' * (machine['threads'] > 1)}; {', '.join(versions)}",
+        f"{machine['processor']}, up to {counted(machine['threads'], 'thread')}; "
+        f"{', '.join(versions)}",
         f"{title}, {'x'.join(map(str, result['input']))}, pixels to logits, in turns",
         "",
     ]
@@ -126,7 +126,7 @@ def as_text(machine, title, result):
         "",
         "difference: the largest from MXNet's float32 without fusing, of the logits' deviation.",
         f"ratio: of the times to those of {choice['usual']}, median over the turns.",
-        f"chosen: {way}, {count} thread{'s' * (count > 1)}"
+        f"chosen: {way}, {counted(count, 'thread')}"
         + ("" if choice["ratio"] < 1 else f"; nothing is faster than {race.GAIN:g} of it"),
     ]
     if choice["kept"]:

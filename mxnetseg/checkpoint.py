@@ -150,6 +150,11 @@ def read(path, any_network=False, integers=False):
     if not os.path.isfile(path):
         also = f" Shipped ones: {', '.join(shipped.names())}." if shipped.names() else ""
         raise UsageError(f"There is no checkpoint {path}.{also}")
+    if path.lower().endswith(".xml"):
+        raise UsageError(
+            f"{path} is OpenVINO's own form, which only OpenVINO reads. Give the .onnx or .params "
+            "file; with --runtime openvino they run there."
+        )
     arrays = params.load(path)
     if not isinstance(arrays, dict) or META not in arrays:
         raise UsageError(

@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from .columns import aligned
+from .columns import aligned, counted
 from .graph import from_sizes as read_from_sizes
 from .layers import trace
 
@@ -284,7 +284,7 @@ def as_text(title, cost):
     lines = list(aligned(rows, right=5))
     lines.insert(-1, "")
     counts = {name: f"{short(count)}" for name, count in cost.counts.items()}
-    size = f"{cost.batch} image{'s' * (cost.batch > 1)} of {cost.size[0]}x{cost.size[1]}"
+    size = f"{counted(cost.batch, 'image')} of {cost.size[0]}x{cost.size[1]}"
     unused = f", {short(cost.unused)} more unused" if cost.unused else ""
     return "\n".join(
         [

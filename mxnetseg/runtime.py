@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 
+from .columns import counted
 from .errors import UsageError
 
 # What MXNet 1.9.1 reads and NumPy >= 1.24 no longer has.
@@ -427,7 +428,7 @@ def _gpu(index):
                 "or install the GPU build: pip uninstall mxnet; "
                 "pip install -r requirements-gpu.txt"
             )
-        has = "no GPU is visible" if count == 0 else f"only {count} GPU(s) are visible"
+        has = "no GPU is visible" if count == 0 else f"only {counted(count, 'GPU')} can be seen"
         raise UsageError(
             f"GPU {index} was asked for, but {has}. Use --ctx cpu or a lower number, or check "
             "nvidia-smi and CUDA_VISIBLE_DEVICES."

@@ -5,6 +5,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from ..columns import counted
 from ..errors import MXNetSegError
 from . import arguments as shared
 from . import backends, places
@@ -69,7 +70,7 @@ def run(args):
             failures.append(str(error))
             continue
         speed = done.frames / done.seconds
-        print(f"{done.frames} frames, {speed:.2f} frames/s -> {folder / 'overlay.mp4'}")
+        print(f"{counted(done.frames, 'frame')}, {speed:.2f} frames/s -> {folder / 'overlay.mp4'}")
         if done.stopped:
             raise KeyboardInterrupt
     for failure in failures:

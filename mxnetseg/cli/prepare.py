@@ -1,5 +1,6 @@
 """Make masks and lists of what the authors of a data set distribute."""
 
+from ..columns import counted
 from ..errors import UsageError
 from . import arguments as shared
 
@@ -25,6 +26,6 @@ def run(args):
     root = args.data_root or layout.default_root(info(name))
     over = progress.over("preparing")
     result = prepare.prepare(name, root, args.out, args.workers, over)
-    print(f"{result.made} files made, {result.there} were there already.")
+    print(f"{counted(result.made, 'file')} made, {result.there} there already.")
     print(f"Look at it: mxnetseg check --data {result.data or name} --data-root {result.out}")
     return 0

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
+from ..columns import counted
 from ..errors import MXNetSegError, UsageError
 from . import arguments as shared
 
@@ -66,9 +67,6 @@ def run(args):
     if args.images < 1:
         raise UsageError("--images counts from 1.")
     saved = checkpoint.read(args.checkpoint)
-    if Path(args.out).resolve() == Path(saved.path).resolve():
-        raise UsageError(f"-o {args.out} is the checkpoint itself, whose float32 would be lost.")
-    files.check_folder(Path(args.out).parent)
     train, val = _data(args, saved)
     route = (_for_mxnet if suffix == ".params" else _for_onnx)(args, saved, train)
     before = _score(route.start(route.source), saved, val)
@@ -80,7 +78,7 @@ def run(args):
         before - LIMIT,
     )
     count = min(args.images, len(train))
-    print(f"calibrated on {count} images of {train.info.name}, scored on {len(val)}")
+    print(f"calibrated on {counted(count, 'image')} of {train.info.name}, scored on {len(val)}")
     print(f"mIoU      float32 {before:.4f}, int8 {after:.4f}")
     print(f"in float  {', '.join(quantized.floating) or 'nothing'}")
     print(_speeds(saved, route, quantized, val))

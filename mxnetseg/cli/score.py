@@ -87,5 +87,5 @@ def _convert(args, section, out):
     info = data.info(section.name, **section.options)
     values, count = scoring.convert(args.folders[0], info, out, args.to, args.values)
     where = out / ("submission.zip" if args.to == "submission" else args.to)
-    print(f"{count} maps of {values} -> {where}")
+    print(f"{counted(count, 'map')} of {values} -> {where}")
     return 0

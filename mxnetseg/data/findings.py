@@ -5,6 +5,8 @@ import dataclasses
 import json
 from typing import Dict, List, Optional
 
+from ..columns import counted
+
 
 @dataclasses.dataclass
 class Finding:
@@ -146,11 +148,9 @@ class Report:
             for kind, number in kinds.items():
                 if number > limit:
                     lines.append(f"{severity}: {number - limit} more of the kind '{kind}'.")
-        errors, warnings = len(self.errors), len(self.warnings)
-        if errors or warnings:
-            lines.append(
-                f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-            )
+        if self.findings:
+            errors, warnings = len(self.errors), len(self.warnings)
+            lines.append(f"{counted(errors, 'error')}, {counted(warnings, 'warning')}")
         else:
             lines.append("nothing wrong")
         return "\n".join(lines)

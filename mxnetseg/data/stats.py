@@ -32,6 +32,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from .. import files
+from ..columns import counted
 from ..errors import MXNetSegError, UsageError
 from ..registry import unknown
 from ..runtime import usable_cores
@@ -106,7 +107,7 @@ class Stats:
         """A table for people."""
         numbers = self.as_dict()
         lines = [
-            f"{self.dataset}, split '{self.split}', {self.images} images, "
+            f"{self.dataset}, split '{self.split}', {counted(self.images, 'image')}, "
             f"{100 * numbers['ignored']:.2f} % of the pixels ignored",
             "",
             f"mean: [{', '.join(f'{m:.4f}' for m in self.mean)}]",

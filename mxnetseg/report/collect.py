@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import checkpoint as checkpoints
 from .. import data, metrics, plain_yaml, runs, runtime
+from ..columns import counted
 from ..description import Description
 from ..errors import MXNetSegError, UsageError
 from ..inference import evaluator, onnxfile, runtimes
@@ -147,7 +148,8 @@ def evaluate(path, out, ask=None):
         "options": section.get("options") or {},
     }
     dataset = data.create(where["name"], where["split"], where["root"], **where["options"])
-    print(f"evaluating {path} on {len(dataset)} images ({where['split']}) -> {out}", flush=True)
+    many = counted(len(dataset), "image")
+    print(f"evaluating {path} on {many} ({where['split']}) -> {out}", flush=True)
     evaluator.run(
         backend(saved, ask), dataset, Protocol.build(saved.meta), metrics.create(METRICS, dataset),
         out, described={"checkpoint": str(path), "split": where["split"], "data": where},

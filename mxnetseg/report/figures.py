@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import files
+from ..columns import counted
 
 WIDTH, HEIGHT = 440, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 40
@@ -142,7 +143,8 @@ def histogram(runs, label, bins=20):
             if not count:
                 continue
             left, top = x.start + k * width + 1 + run * each, y(int(count))
-            text = f"{count} images with {100 * k / bins:.0f} to {100 * (k + 1) / bins:.0f}%"
+            ends = f"{100 * k / bins:.0f} to {100 * (k + 1) / bins:.0f}%"
+            text = f"{counted(count, 'image')} with {ends}"
             parts.append(
                 f'<rect class="bar run{run}" x="{left:.1f}" y="{top}" width="{each:.1f}" '
                 f'height="{y.start - top:.1f}" rx="1.5"><title>{text}</title></rect>'

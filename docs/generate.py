@@ -5,6 +5,7 @@ Run it from the repository's root after a change of the schema or of a command: 
 
 import argparse
 import json
+import re
 import sys
 import typing
 from pathlib import Path
@@ -53,8 +54,8 @@ def settings():
         lines += ["| key | values | default | meaning |", "|---|---|---|---|"]
         for key, value in section.model_fields.items():
             default = json.dumps(value.get_default(call_default_factory=True))
-            cells = (f"`{key}`", _values(value), f"`{default}`", value.description or "")
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+            cells = (f"`{key}`", _values(value), f"`{default}`", _plain(value.description or ""))
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -108,11 +109,18 @@ def _table(parser):
     for action in parser._actions:
         if action.help == argparse.SUPPRESS or "--help" in action.option_strings:
             continue
-        meaning = (action.help or "").replace("|", "\\|")
+        meaning = _plain((action.help or "").replace("%%", "%"))
         if action.choices:
             meaning += (": " if meaning else "") + ", ".join(f"`{c}`" for c in action.choices)
         lines.append(f"| {_argument(action)} | {meaning} |")
     return lines
+
+
+def _plain(text):
+    """Text of a program for a cell of a table: shown as it is, but for what stands in `code`."""
+    parts = text.replace("|", "\\|").split("`")
+    parts[::2] = [re.sub(r"([<*])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _paragraphs(text):
@@ -124,9 +132,10 @@ def _argument(action):
     value = action.metavar or (action.dest.upper() if action.option_strings else action.dest)
     if isinstance(value, tuple):
         value = " ".join(value)
+    value = value.replace("|", "\\|")
     if action.nargs == 0:
         value = ""
-    elif action.nargs in ("+", "*"):
+    elif action.nargs in ("+", "*") and not value.endswith("..."):
         value += " ..."
     if not action.option_strings:
         return f"`{value}`"

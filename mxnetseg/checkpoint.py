@@ -24,6 +24,7 @@ import mxnet as mx
 import numpy as np
 
 from . import models, params, shipped
+from .config import PATHS
 from .description import from_meta
 from .errors import MXNetSegError, UsageError
 from .files import replacing
@@ -34,13 +35,6 @@ FORMAT = 2
 
 META = "meta"
 OPTIMIZER = "optimizer:"
-
-PLACES = (  # settings that are paths
-    ("data", "root"),
-    ("data", "cache_folder"),
-    ("model", "weights"),
-    ("model", "backbone_weights"),
-)
 
 
 @dataclass
@@ -150,16 +144,6 @@ def read(path, any_network=False, integers=False):
     if not os.path.isfile(path):
         also = f" Shipped ones: {', '.join(shipped.names())}." if shipped.names() else ""
         raise UsageError(f"There is no checkpoint {path}.{also}")
-    if path.lower().endswith(".xml"):
-        raise UsageError(
-            f"{path} is OpenVINO's own form, which only OpenVINO reads. Give the .onnx or .params "
-            "file; with --runtime openvino they run there."
-        )
-    if path.lower().endswith(".onnx"):
-        raise UsageError(
-            f"{path} is an ONNX file: eval, predict and speed take it, nothing else does. Give the "
-            "checkpoint that it was exported from."
-        )
     arrays = params.load(path)
     if not isinstance(arrays, dict) or META not in arrays:
         raise UsageError(
@@ -207,7 +191,7 @@ def halve(path, out):
         for name, value in saved.parameters.items()
     }
     meta = copy.deepcopy(saved.meta)
-    for section, key in PLACES:
+    for section, key in (path.split(".") for path in PATHS):
         settings = meta.get("experiment", {}).get(section, {})
         if settings.get(key):
             settings[key] = Path(settings[key]).name if section == "model" else None

@@ -11,6 +11,11 @@ from .errors import UsageError
 from .registry import unknown
 
 Size = Union[int, Tuple[int, int]]
+DATA_PATHS = ("data.root", "data.cache_folder")
+PATHS = (*DATA_PATHS, "model.weights", "model.backbone_weights")
+"""Settings that are paths: they mean something on one machine alone. Those of the data change no
+result."""
+
 CLASS_WEIGHT_RULES = ("auto:median", "auto:enet", "auto:inverse_log")
 
 
@@ -26,11 +31,11 @@ class Model(Section):
     """The network."""
 
     name: str = Field("fcn", description="network, see `mxnetseg models`")
-    backbone: Optional[str] = Field(None, description="None: the network's own default")
+    backbone: Optional[str] = Field(None, description="null: the network's own default")
     output_stride: Optional[Literal[8, 16, 32]] = Field(
-        None, description="of the backbone; None: the network's own default"
+        None, description="of the backbone; null: the network's own default"
     )
-    aux: Optional[bool] = Field(None, description="auxiliary heads; None: as the network has it")
+    aux: Optional[bool] = Field(None, description="auxiliary heads; null: as the network has it")
     norm: Literal["batch", "sync_batch", "group"] = Field(
         "batch", description="sync_batch: over the images of all devices"
     )
@@ -49,7 +54,7 @@ class Data(Section):
 
     name: str = Field("synthetic", description="a data set's name, a folder or a YAML file")
     root: Optional[str] = Field(
-        None, description="its folder; None: $MXNETSEG_DATA/<Name>, then datasets/<Name>"
+        None, description="its folder; null: $MXNETSEG_DATA/<Name>, then datasets/<Name>"
     )
     train_split: str = Field("train", description="the split to train on")
     val_split: str = Field("val", description="the split to validate on")
@@ -78,7 +83,7 @@ class Augment(Section):
 
     preset: str = Field("mxnetseg", description="whose transform: mxnetseg, semseg, sanet, pmsdsen")
     base_size: Optional[int] = Field(
-        None, ge=1, description="long side that scale 1 means; None: the data set's own"
+        None, ge=1, description="long side that scale 1 means; null: the data set's own"
     )
     options: Dict[str, Any] = Field(
         {}, description="further options of the preset: scale, flip ..."
@@ -101,7 +106,7 @@ class Train(Section):
         description="an epoch's last batch is trained on though it is smaller; on one device alone",
     )
     crop_size: Optional[Size] = Field(
-        None, description="a side or (height, width) in pixels; None: the data set's own"
+        None, description="a side or (height, width) in pixels; null: the data set's own"
     )
     seed: int = Field(
         0, ge=0, le=2**31 - 1, description="of weights, order of images and augmentation"
@@ -184,7 +189,7 @@ class Loss(Section):
     name: Union[str, List[Tuple[str, float]]] = Field(
         "cross_entropy", description="see docs/losses.md; or [[loss, weight], ...]: a sum"
     )
-    aux_weights: Optional[List[float]] = Field(None, description="None: the network's own")
+    aux_weights: Optional[List[float]] = Field(None, description="null: the network's own")
     class_weights: Optional[Union[List[float], str]] = Field(
         None, description="one number per class, or auto:median, auto:enet, auto:inverse_log"
     )
@@ -217,30 +222,30 @@ class Loss(Section):
 
 
 class Eval(Section):
-    """How images are scored. None: as the protocol has it."""
+    """How images are scored. null: as the protocol has it."""
 
     protocol: Optional[Literal["mxnetseg", "semseg", "mlmsnet", "pidnet", "sanet", "pmsdsen"]] = (
         Field(None, description="the evaluation of an original; the other keys change it")
     )
     mode: Optional[Literal["whole", "slide"]] = Field(
-        None, description="the whole image or windows; None: the protocol's, or whole"
+        None, description="the whole image or windows; null: the protocol's, or whole"
     )
     crop_size: Optional[Size] = Field(
-        None, description="of slide; None: the protocol's, or train.crop_size"
+        None, description="of slide; null: the protocol's, or train.crop_size"
     )
-    stride: Optional[Size] = Field(None, description="of slide; None: two thirds of the crop")
+    stride: Optional[Size] = Field(None, description="of slide; null: two thirds of the crop")
     scales: Optional[List[float]] = Field(
-        None, min_length=1, description="whose scores are averaged; None: 1"
+        None, min_length=1, description="whose scores are averaged; null: 1"
     )
-    flip: Optional[bool] = Field(None, description="mirrored images too; None: no")
+    flip: Optional[bool] = Field(None, description="mirrored images too; null: no")
     merge: Optional[Literal["prob", "exp", "exp_mean", "logits"]] = Field(
         None,
         description="what is averaged: probabilities, exponentials of the logits (of the sum or "
-        "the mean of mirror images), or logits; None: prob",
+        "the mean of mirror images), or logits; null: prob",
     )
-    base_size: Optional[int] = Field(None, description="long side at scale 1; None: the image's")
+    base_size: Optional[int] = Field(None, description="long side at scale 1; null: the image's")
     windows: Optional[Literal["shift", "pad"]] = Field(
-        None, description="the last windows of slide; None: shift"
+        None, description="the last windows of slide; null: shift"
     )
 
 

@@ -16,11 +16,13 @@ import numpy as np
 
 from . import packages, plain_yaml
 from .columns import aligned
+from .config import DATA_PATHS
 from .errors import MXNetSegError, UsageError
 
 # what has a column of its own, or does not change what a network learns
-APART = ("model.name", "model.backbone", "data.name", "data.root", "data.workers",
-         "data.worker_mode", "train.log_interval", "train.save_minutes")  # fmt: skip
+APART = ("model.name", "model.backbone", "data.name", *DATA_PATHS, "data.workers",
+         "data.worker_mode", "data.cache_memory", "train.log_interval",
+         "train.save_minutes")  # fmt: skip
 COST_TITLES = ("parameters", "multiply-adds", "images/s, inference")
 COSTS = ("parameters", "macs", "inference_images_per_second")
 APART_SECTIONS = ("log", "eval")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..config import PATHS
 from ..errors import MXNetSegError
 from . import rollcall, serving
 
@@ -183,9 +184,9 @@ class Workers(Group):
 def common_settings(experiment):
     """The experiment as text, without what may be another thing on another host."""
     settings = experiment.model_dump(mode="json")
-    for section, own in (("data", ("root", "workers", "cache_folder")), ("model", ("weights",))):
-        for key in own:
-            settings[section].pop(key, None)
+    for path in (*PATHS, "data.workers"):
+        section, key = path.split(".")
+        del settings[section][key]
     return json.dumps(settings, sort_keys=True)
 
 
@@ -215,6 +216,7 @@ def joined(environment=None):
     if settings.role != "worker":
         serving.serve(settings)
     member = rollcall.Member(settings)
+    serving.watch_signals(member.stop)  # until training has its own Signals
     member.wait()
     rollcall.use_addresses(member)
     try:

@@ -16,8 +16,18 @@ from . import rollcall
 
 PORT = 9200  # of the scheduler, where several hosts must know it beforehand
 GRACE = 30  # seconds that processes have to end after the first one failed
+STOPS = (signal.SIGINT, signal.SIGTERM)
+EARLY = "Stopped before the group had come together."
 CARRIED = ("MXNET", "OPENBLAS_", "PYTHONPATH", "CUDA_VISIBLE_DEVICES", "WANDB_")
 LOCAL = ("localhost", "127.0.0.1")
+
+
+class Stopped(MXNetSegError):
+    """A signal ended the group. exit_code: 130 or 143, as for other programs."""
+
+    def __init__(self, sentence, number):
+        super().__init__(sentence)
+        self.exit_code = 128 + number
 
 
 class Process:
@@ -135,8 +145,7 @@ def run(processes, command):
     """
     signals = []
     before = {
-        number: signal.signal(number, lambda number, _: signals.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, lambda number, _: signals.append(number)) for number in STOPS
     }
     children = []
     try:
@@ -179,11 +188,18 @@ def _watch(processes, children, signals):
     while any(child.poll() is None for child in children):
         if len(signals) > passed_on:
             passed_on = len(signals)
-            settings = rollcall.Settings(processes[0].variables)
-            if passed_on > 1 or not rollcall.ask_to_stop(settings, signals[0]):
-                return 128 + signals[-1]
+            if passed_on > 1:
+                raise Stopped(
+                    "A second signal ended all processes at once. --resume goes on from the last "
+                    "checkpoint, if there is one.", signals[-1],
+                )  # fmt: skip
+            if not rollcall.ask_to_stop(rollcall.Settings(processes[0].variables), signals[0]):
+                raise Stopped(EARLY, signals[0])
         codes = [child.poll() for child in children]
-        bad = [k for k, code in enumerate(codes) if code and code not in (130, 143)]
+        stopped = [number for number in STOPS if -number in codes]
+        if stopped and not signals:  # a process that was not far enough to ask for it itself
+            signals.append(stopped[0])
+        bad = [k for k, code in enumerate(codes) if code and _signal(code) not in STOPS]
         if bad and failed is None:
             failed = bad[0], time.monotonic()
         if failed and time.monotonic() - failed[1] > (1 if _lost(processes, children) else GRACE):
@@ -195,9 +211,20 @@ def _watch(processes, children, signals):
             raise MXNetSegError(
                 f"ssh cannot start the {process.role} on {process.host}, or lost it: see above."
             )
+        if any(child.poll() is None for child in children):
+            how = children[failed[0]].returncode
+            how = f"with {how}" if how > 0 else f"by signal {-how}"
+            raise MXNetSegError(f"The {process.role} on {process.host} ended {how}, see above.")
         return max(1, *(child.poll() or 0 for child in children))
-    workers = [c for p, c in zip(processes, children) if p.role == "worker"]
-    return workers[0].returncode
+    code = next(c.returncode for p, c in zip(processes, children) if p.role == "worker")
+    if code < 0:
+        raise Stopped(EARLY, signals[0])
+    return code
+
+
+def _signal(code):
+    """The number of the signal that an exit code tells of, or None."""
+    return -code if code < 0 else code - 128 if code > 128 else None
 
 
 def _lost(processes, children):

@@ -203,7 +203,7 @@ class Member:
                     self.rank = message["rank"]
                     self._ranked.set()
                 if "failed" in message:
-                    self._gone(message["failed"], told=True)
+                    self._gone(message["failed"], message.get("code", 1), told=True)
                 if message.get("stop"):
                     self._stopped = message["stop"]
                     self._pass_on()
@@ -217,10 +217,10 @@ class Member:
         if self.settings.role == "server":
             os._exit(0)
 
-    def _gone(self, sentence, told=False):
+    def _gone(self, sentence, code=1, told=False):
         if not self._finished:
             shown = told and os.environ.get(LAUNCHED)  # by the scheduler
-            _end(None if shown else sentence)
+            _end(None if shown else sentence, code)
 
     def _beat(self):
         while True:
@@ -239,11 +239,11 @@ def say(sentence):
         os.write(sys.__stderr__.fileno(), text.encode())
 
 
-def _end(sentence):
+def _end(sentence, code=1):
     """End this process at once: its main thread may wait for ever within MXNet."""
     if sentence:
         say(sentence)
-    os._exit(1)
+    os._exit(code)
 
 
 def ask_to_stop(settings, number):

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+from ..columns import counted
 from ..errors import MXNetSegError
 from .rollcall import BEAT, LAUNCHED, LOST, Line, Member, named, say, use_addresses
 
@@ -16,7 +17,7 @@ class Service:
     def __init__(self, settings):
         self.settings = settings
         self._lock = threading.RLock()
-        self._members, self._complete, self._over = [], False, False
+        self._members, self._complete, self._over = [], False, {}
         self._arrival = time.monotonic()
         self._launcher = os.getppid() if os.environ.get(LAUNCHED) else None
         host = "127.0.0.1" if settings.address[0] in ("localhost", "127.0.0.1") else ""
@@ -36,9 +37,11 @@ class Service:
     def stop(self, number):
         """Ask all workers to stop at their next common step; before all have come: end."""
         with self._lock:
-            if not self._complete:
-                self._end(f"the group was stopped by signal {number} before all had come", 1)
-            self._tell(stop=number)
+            complete = self._complete
+            if complete:
+                self._tell(stop=number)
+        if not complete:
+            self._end(f"it was stopped by signal {number} before all had come", 128 + number)
 
     def fail(self, sentence):
         """End the whole group with a sentence that says why."""
@@ -48,8 +51,8 @@ class Service:
         with self._lock:
             if self._over:
                 return
-            self._over = True
-            self._tell(**({"failed": sentence} if code else {"over": True}))
+            self._over = {"failed": sentence, "code": code} if code else {"over": True}
+            self._tell(**self._over)
         if code:
             say(sentence)
         time.sleep(0.5)  # what was told is read; a socket that closes earlier may take it back
@@ -94,6 +97,9 @@ class Service:
         with self._lock:
             counts = {"worker": self.settings.workers, "server": self.settings.servers}
             if member["role"] not in counts:  # asks for something, and goes
+                return
+            if self._over:
+                line.say(**self._over)
                 return
             there = sum(m["role"] == member["role"] for m, _ in self._members)
             if there >= counts[member["role"]]:
@@ -144,8 +150,10 @@ class Service:
             if late and missing:
                 self.fail(
                     f"the scheduler on host {socket.gethostname()} waited "
-                    f"{self.settings.patience:.0f} s in vain for {self.settings.workers} workers "
-                    f"and {self.settings.servers} servers; there are: {', '.join(there) or 'none'}"
+                    f"{self.settings.patience:.0f} s in vain for "
+                    f"{counted(self.settings.workers, 'worker')} and "
+                    f"{counted(self.settings.servers, 'server')}; there are: "
+                    f"{', '.join(there) or 'none'}"
                 )
 
 
@@ -173,22 +181,26 @@ def serve(settings):
     """
     if settings.role == "scheduler":
         watched = Service(settings)
+        watch_signals(watched.stop)
         if not settings.address[0].startswith(("127.", "localhost")):
             # listen at all addresses: the host's own name may mean 127.0.1.1 here
             os.environ.setdefault("DMLC_USE_KUBERNETES", "1")
             os.environ["DMLC_PS_ROOT_URI"] = socket.gethostbyname(settings.address[0])
     else:
         watched = Member(settings)
+        watch_signals(watched.stop)
         watched.wait()
         use_addresses(watched)
-    _watch_signals(watched)
     import mxnet  # noqa: F401  serves until this process is ended
 
     os._exit(0)
 
 
-def _watch_signals(watched):
-    """Python's handlers do not run while MXNet serves; the pipe that wakes it up is read here."""
+def watch_signals(stop):
+    """Have SIGINT and SIGTERM call ``stop(number)`` from now on, a second one end the process.
+
+    Python's handlers do not run while MXNet works; the pipe that wakes it up is read here.
+    """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -196,9 +208,13 @@ def _watch_signals(watched):
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
 
     def watch():
+        seen = 0
         while True:
             for number in os.read(reading, 64):
                 if number in (signal.SIGINT, signal.SIGTERM):
-                    watched.stop(number)
+                    seen += 1
+                    if seen > 1:
+                        os._exit(128 + number)
+                    stop(number)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -6,6 +6,7 @@ import cv2
 import mxnet as mx
 import numpy as np
 
+from ..data import Part
 from ..description import IGNORE
 from ..errors import UsageError
 from ..inference.evaluator import run
@@ -34,7 +35,7 @@ def validate(backend, dataset, protocol, group, stop, path, loss):
         )
     metric, result = _Counts(dataset.info), {}
     try:
-        share = Until(Share(dataset, group.rank, group.size), stop, path)
+        share = Until(Part(dataset, group.rank, group.size), stop, path)
         result = run(backend, share, protocol, [metric, lost])
     except Interrupted:
         pass  # not all may have noticed: the sum tells them
@@ -42,22 +43,6 @@ def validate(backend, dataset, protocol, group, stop, path, loss):
         stop.reacted()
         raise Interrupted(path, stop.number)
     return {**result, **metric.summed(group), **lost.summed(group)}
-
-
-class Share:
-    """Every ``size``-th sample of a data set, from ``rank`` on."""
-
-    def __init__(self, dataset, rank, size):
-        self.dataset, self.indices = dataset, range(rank, len(dataset), size)
-
-    def __getattr__(self, name):
-        return getattr(self.dataset, name)
-
-    def __len__(self):
-        return len(self.indices)
-
-    def __getitem__(self, index):
-        return self.dataset[self.indices[index]]
 
 
 class _Counts(Accuracy):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,10 +11,9 @@ import numpy as np
 import pytest
 
 from mxnetseg import config
-from mxnetseg.data import Loader
+from mxnetseg.data import Loader, Part
 from mxnetseg.errors import UsageError
 from mxnetseg.training import group, launch, rollcall
-from mxnetseg.training.validation import Share
 
 PROCESS = """
 import os, time
@@ -91,10 +91,10 @@ def processes():
     made[0].end()
 
 
-def says(process, within=15):
-    """What a process says when it ends with 1."""
+def says(process, within=15, code=1):
+    """What a process says when it ends with a code."""
     _, text = process.communicate(timeout=within)
-    assert process.returncode == 1, text
+    assert process.returncode == code, text
     return text
 
 
@@ -158,6 +158,26 @@ def test_a_stop_from_outside(processes):
         assert process.returncode == 0
 
 
+def test_a_stop_before_all_have_come(processes):
+    cast = processes(2)
+    scheduler = cast.start("scheduler")
+    settings = rollcall.Settings({**cast.environment, "DMLC_ROLE": "worker"})
+    end = time.monotonic() + 20
+    while True:
+        try:
+            line = rollcall.Line(socket.create_connection(settings.address))
+            break
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    line.say(role="worker", host="here", process=1)
+    assert rollcall.ask_to_stop(settings, signal.SIGTERM)
+    heard = next(message for message in iter(line.hear, None) if "failed" in message)
+    line.close()
+    assert heard == {"failed": "it was stopped by signal 15 before all had come", "code": 143}
+    assert heard["failed"] in says(scheduler, code=143)
+
+
 def test_a_scheduler_that_is_not_there(processes):
     worker = processes(2, patience=1).start("worker", MXNETSEG_RANK="1")
     text = says(worker)
@@ -169,7 +189,7 @@ def test_a_worker_that_never_comes(processes):
     found = [cast.start(role) for role in ("scheduler", "server", "worker")]
     for process in found:
         text = says(process)
-        assert "in vain for 2 workers and 1 servers" in text
+        assert "in vain for 2 workers and 1 server;" in text
         assert f"worker on host {os.uname().nodename} (process {found[2].pid})" in text
 
 
@@ -201,6 +221,7 @@ def test_wrong_variables(change, message):
 class Numbers:
     """A data set of numbers."""
 
+    info, split, root, has_masks = None, "val", None, True
     names = [str(k) for k in range(26)]
 
     def __len__(self):
@@ -223,9 +244,10 @@ def test_the_parts_of_a_batch_are_the_batch():
 
 
 def test_the_shares_of_a_validation_are_all_of_it():
-    shares = [Share(Numbers(), rank, 3) for rank in range(3)]
+    shares = [Part(Numbers(), rank, 3) for rank in range(3)]
     found = [share[k][2] for share in shares for k in range(len(share))]
-    assert sorted(found, key=int) == Numbers.names and shares[0].names == Numbers.names
+    assert sorted(found, key=int) == Numbers.names
+    assert [name for share in shares for name in share.names] == found
 
 
 def test_one_process_is_alone():
@@ -289,6 +311,8 @@ def test_the_tasks_of_slurm_start_the_whole_group_between_them():
 
 
 def test_settings_that_may_differ_between_hosts():
-    one, other = config.build({"data.root": "/a"}), config.build({"data.root": "/b"})
-    assert group.common_settings(one) == group.common_settings(other)
-    assert group.common_settings(one) != group.common_settings(config.build({"optim.lr": 0.2}))
+    one = group.common_settings(config.build())
+    for key in config.PATHS:
+        assert group.common_settings(config.build({key: "/b"})) == one
+    assert group.common_settings(config.build({"data.workers": 7})) == one
+    assert group.common_settings(config.build({"optim.lr": 0.2})) != one

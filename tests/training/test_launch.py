@@ -139,6 +139,31 @@ def test_a_signal_to_one_stops_all_at_the_same_step(folder, whom):
         assert difference("run/last.params", "whole/last.params") < 1e-5
 
 
+@pytest.mark.parametrize("when", ["importing", "building"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_training_stops_all(folder, when, number):
+    group = start("launch", "--workers", "2", "--", *TRAIN, "--out", "run", "--epochs", "400")
+    if when == "building":  # worker 0 says so before it builds network and data
+        assert "training semanticfpn" in group.stdout.readline()
+    else:
+        end = time.monotonic() + 60
+        while not _started(group):
+            assert time.monotonic() < end
+    os.kill(member(group, "worker", 1), number)
+    text = finished(group, 128 + number)
+    assert "died" not in text
+    said = "The run is saved" if when == "building" else "Stopped before"
+    assert text.count(said) == 1 and text.count("mxnetseg:") == 1
+
+
+def _started(group):
+    """Whether worker 1, the last one that a launcher starts, is there."""
+    try:
+        return member(group, "worker", 1)
+    except (AssertionError, OSError):
+        return False
+
+
 def test_a_worker_that_fails_names_itself_and_the_reason(folder):
     group = start("launch", "--workers", "2", "--", *TRAIN, "--set", "train.batch_size=7")
     text = finished(group, 2)

@@ -144,6 +144,16 @@ def read(path, any_network=False, integers=False):
     if not os.path.isfile(path):
         also = f" Shipped ones: {', '.join(shipped.names())}." if shipped.names() else ""
         raise UsageError(f"There is no checkpoint {path}.{also}")
+    if path.lower().endswith(".xml"):
+        raise UsageError(
+            f"{path} is OpenVINO's own form, which only OpenVINO reads. Give the .onnx or .params "
+            "file; with --runtime openvino they run there."
+        )
+    if path.lower().endswith(".onnx"):
+        raise UsageError(
+            f"{path} is an ONNX file: eval, predict and speed take it, nothing else does. Give the "
+            "checkpoint that it was exported from."
+        )
     arrays = params.load(path)
     if not isinstance(arrays, dict) or META not in arrays:
         raise UsageError(

@@ -147,3 +147,8 @@ def test_other_runtimes(tmp_path, capsys):
     rows = json.loads(capsys.readouterr().out)["results"]
     assert [r["runtime"] for r in rows] == ["mxnet", "onnxruntime", "onnxruntime"]
     assert {r["precision"] for r in rows} == {"float32"}
+    for wrong, words in (
+        (["speed", str(tmp_path / "a.onnx"), "--runtime", "mxnet"], "MXNet does not run"),
+        (["quantize", str(tmp_path / "a.onnx"), "-o", "b.onnx"], "is an ONNX file"),
+    ):
+        assert cli.main(wrong) == 2 and words in capsys.readouterr().err

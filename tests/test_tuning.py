@@ -297,6 +297,12 @@ def test_a_process_that_dies_says_so(one, monkeypatch):
         crew._process.kill()
         with pytest.raises(MXNetSegError, match="1 thread ended"):
             crew.entries()
+    with Crew(one, None, [PLAIN], 1, TRIED, [logits()]) as crew:
+        entries = crew.entries()
+        crew._process.kill()
+        crew._process.wait()
+        with pytest.raises(MXNetSegError, match="1 thread ended"):
+            entries[0].run()
 
 
 SMALL = ["data.options.size=[48,64]", "data.options.scenes=2"]
@@ -377,6 +383,9 @@ def test_a_choice_that_no_longer_runs(one, monkeypatch, capsys):
     memory.remember(facts, {"way": way, "ratio": 0.5, "usual": "mxnet fused"})
     backend, _ = auto.start(one, ["cpu"], lambda: photo)
     assert backend.runtime["name"] == "mxnet" and "it is gone" in capsys.readouterr().err
+    for damaged in ({"way": way}, {"way": ways.as_json(PLAIN), "ratio": "x", "usual": 3}):
+        memory.remember(facts, damaged)
+        assert "measured now" in auto.start(one, ["cpu"], lambda: photo)[1]
 
 
 def test_predict_takes_the_first_image_that_can_be_read(params, tmp_path, capsys):

@@ -67,6 +67,9 @@ def run(args):
     if args.images < 1:
         raise UsageError("--images counts from 1.")
     saved = checkpoint.read(args.checkpoint)
+    if Path(args.out).resolve() == Path(saved.path).resolve():
+        raise UsageError(f"-o {args.out} is the checkpoint itself, whose float32 would be lost.")
+    files.check_folder(Path(args.out).parent)
     train, val = _data(args, saved)
     route = (_for_mxnet if suffix == ".params" else _for_onnx)(args, saved, train)
     before = _score(route.start(route.source), saved, val)

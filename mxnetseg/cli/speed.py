@@ -70,6 +70,8 @@ def run(args):
         _check_tune(args)
     if args.image and args.size:
         raise UsageError("--image has a size of its own: drop --size.")
+    if args.image and not os.path.isfile(args.image):
+        raise UsageError(f"There is no image {args.image}.")
     given = {"batch": args.batch, "warmup": args.warmup, "repeats": args.repeats}
     given["stages"] = tuple(args.stages) if args.stages else None
     how = speed.TUNING if args.tune else speed.convention(args.protocol)
@@ -144,6 +146,8 @@ def _contestants(one, contexts, fuses, args, size):
     from ..speed import Contestant
 
     names = [n for n in args.runtime if n != "mxnet"] if one.file else args.runtime
+    if args.runtime and not names:
+        raise UsageError(f"MXNet does not run {one.file.path}: add --runtime onnxruntime.")
     names = names or ["onnxruntime" if one.file else "mxnet"]
     about, file, found = one.about, one.file, []
     for name, asked in itertools.product(names, args.precision or [None]):

@@ -74,14 +74,14 @@ def metadata(net, description, rules, more):
 def prose(net, description, rules):
     """A paragraph that tells how to use the file."""
     given, name = rules["input"], net.created_with["name"]
-    count = net.num_classes
+    count, colors = net.num_classes, "RGB, " if given["channels"] == 3 else ""
     if rules["form"] == "logits":
         takes = (
-            f"'image': float32 (N, {given['channels']}, H, W), RGB, pixels / 255, less the mean "
+            f"'image': float32 (N, {given['channels']}, H, W), {colors}pixels / 255, less the mean "
             f"{_numbers(description.mean)}, divided by {_numbers(description.std)}"
         )
     else:
-        takes = f"'pixels': {given['dtype']} (N, H, W, {given['channels']}), RGB, 0 to 255"
+        takes = f"'pixels': {given['dtype']} (N, H, W, {given['channels']}), {colors}0 to 255"
     gives = {
         "logits": f"'logits': float32 (N, {count}, H, W)",
         "scores": f"'scores': float32 (N, {count}, H, W), probabilities of the classes",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import checkpoint, files
 from ..errors import MXNetSegError, UsageError
-from ..inference.runtimes import FLOAT32
+from ..inference import runtimes
 from ..packages import onnx, onnxruntime, openvino
 from . import about
 from .builder import IR_VERSIONS
@@ -88,37 +88,54 @@ def provenance(saved):
 @contextlib.contextmanager
 def _write_onnx(model, out):
     """The file under a temporary name, as a function, and what runs it; renamed at the end."""
+    runtime = f"ONNX Runtime {onnxruntime().__version__}"
     with files.replacing(out) as aside:
         aside.write_bytes(model.SerializeToString())
-        runtime = onnxruntime()
-        session = _session(aside)
+        with _sentences(runtime):
+            onnx().checker.check_model(str(aside))
+            session = onnxruntime().InferenceSession(str(aside), providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
-        yield lambda x: session.run(None, {name: x})[0], f"ONNX Runtime {runtime.__version__}"
 
+        def run(x):
+            with _sentences(runtime):
+                return session.run(None, {name: x})[0]
 
-def _session(path):
-    runtime = onnxruntime()
-    try:
-        onnx().checker.check_model(str(path))
-        return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # both have errors of their own kinds
-        reason = str(error).strip().splitlines()[0]
-        raise MXNetSegError(f"ONNX Runtime refuses the exported file: {reason}") from None
+        yield run, runtime
 
 
 @contextlib.contextmanager
 def _write_openvino(model, out):
     """The same in OpenVINO's form: two files, .bin and .xml, the latter renamed last."""
     ov = openvino()
-    network = ov.Core().read_model(model.SerializeToString())
-    for item in model.metadata_props:
-        network.set_rt_info(item.value, ["mxnetseg", item.key])
-    weights = out.with_suffix(".bin")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=str(out.parent), prefix=".export") as folder:
-        aside = Path(folder) / out.name
-        ov.save_model(network, str(aside), compress_to_fp16=False)
-        compiled = ov.Core().compile_model(str(aside), "CPU", FLOAT32)
-        yield lambda x: compiled([x])[0], f"OpenVINO {ov.__version__.split('-')[0]}"
-        os.replace(str(aside.with_suffix(".bin")), str(weights))
-        os.replace(str(aside), str(out))
+    runtime = f"OpenVINO {ov.__version__.split('-')[0]}"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=str(out.parent), prefix=".export") as folder:
+            aside = Path(folder) / out.name
+            with _sentences(runtime):
+                network = ov.Core().read_model(model.SerializeToString())
+                for item in model.metadata_props:
+                    network.set_rt_info(item.value, ["mxnetseg", item.key])
+                ov.save_model(network, str(aside), compress_to_fp16=False)
+                compiled = ov.Core().compile_model(str(aside), "CPU", runtimes.FLOAT32)
+
+            def run(x):
+                with _sentences(runtime):
+                    return compiled([x])[0]
+
+            yield run, runtime
+            os.replace(str(aside.with_suffix(".bin")), str(out.with_suffix(".bin")))
+            os.replace(str(aside), str(out))
+    except OSError as error:
+        raise files.cannot_write(out, error) from None
+
+
+@contextlib.contextmanager
+def _sentences(runtime):
+    """Within: a runtime's errors, of whatever kinds, become sentences."""
+    try:
+        yield
+    except Exception as error:
+        raise MXNetSegError(
+            f"{runtime} refuses the exported file: {runtimes.reason_of(error)}"
+        ) from None

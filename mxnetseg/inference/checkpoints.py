@@ -89,6 +89,11 @@ class IntegerBackend(MXNetBackend):
 
     def _check_probe(self):
         arrays = self._saved.parameters
+        if IMAGE not in arrays or LOGITS not in arrays:
+            raise MXNetSegError(
+                f"{self._saved.path} has no probe that shows whether integers are right here. "
+                "Write it again with `mxnetseg quantize`."
+            )
         image, wanted = arrays[IMAGE].asnumpy(), arrays[LOGITS].asnumpy()
         try:
             found = self(image[None]).asnumpy()

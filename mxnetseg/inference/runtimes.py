@@ -66,7 +66,7 @@ class RuntimeBackend:
         except Exception as error:  # the runtimes' own kinds
             size = "x".join(map(str, x.shape))
             raise MXNetSegError(
-                f"{self.runtime['name']} fails for images of {size}: {_first_line(error)}"
+                f"{self.runtime['name']} fails for images of {size}: {reason_of(error)}"
             ) from None
 
     def run(self, x):
@@ -167,7 +167,7 @@ def _openvino_request(file, device, threads, static=False, precision=None):
 
 def _refused(file, runtime, version, error):
     what = file.path or "the network"
-    return MXNetSegError(f"{runtime} {version} refuses {what}: {_first_line(error)}")
+    return MXNetSegError(f"{runtime} {version} refuses {what}: {reason_of(error)}")
 
 
 _PLACE = re.compile(  # in the runtimes' own code, which says nothing to anybody else
@@ -176,7 +176,7 @@ _PLACE = re.compile(  # in the runtimes' own code, which says nothing to anybody
 )
 
 
-def _first_line(error):
+def reason_of(error):
     """The first line of a runtime's message that tells a reason, short enough for a sentence."""
     for line in str(error).splitlines():
         reason = _PLACE.sub("", _PLACE.sub("", line.strip()))

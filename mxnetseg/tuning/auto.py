@@ -24,7 +24,7 @@ def start(subject, devices, first):
     example = seen(subject, *first())
     about = memory.facts(subject.identity, shape(subject, example), devices)
     choice = memory.recall(about)
-    if choice:
+    if choice and type(choice.get("ratio")) is float and type(choice.get("usual")) is str:
         way = ways.from_json(choice.get("way"))
         try:
             if way is not None:
@@ -58,7 +58,7 @@ def _text(way, choice, about, when):
     if str(way) == choice.get("usual"):
         why = "nothing that is installed and equal is clearly faster"
     else:
-        why = f"{choice['ratio']:.2f} of the time of {choice['usual']}, and equal to MXNet"
+        why = f"{choice['ratio']:.2f} of the time of {choice['usual']}, with equal results"
     return f"runtime auto: {way}, {counted(count, 'thread')}: {why} ({size}, {when})"
 
 

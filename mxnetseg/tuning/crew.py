@@ -5,6 +5,7 @@ started for each number; ways there take turns with those here: a line to the pr
 pass, a line back says that it is done.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -43,14 +44,16 @@ class Crew:
         }  # fmt: skip
         (Path(self._folder.name) / "job.json").write_text(json.dumps(job))
         paths = [str(memory.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mxnetseg.tuning.crew", str(arrays.with_name("job.json"))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={
-                **os.environ, "OMP_NUM_THREADS": str(threads),
-                "PYTHONPATH": os.pathsep.join(p for p in paths if p),
-            },
-        )  # fmt: skip
+        self._said = arrays.with_name("said.txt")  # a pipe that nobody reads would fill up
+        with open(self._said, "wb") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mxnetseg.tuning.crew", str(arrays.with_name("job.json"))],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True,
+                env={
+                    **os.environ, "OMP_NUM_THREADS": str(threads),
+                    "PYTHONPATH": os.pathsep.join(p for p in paths if p),
+                },
+            )  # fmt: skip
         self._choices = choices
 
     def __enter__(self):
@@ -73,15 +76,17 @@ class Crew:
         return found
 
     def _pass(self, number):
-        self._process.stdin.write(f"{number}\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended: there will be no line
+            self._process.stdin.write(f"{number}\n")
+            self._process.stdin.flush()
         self._line()
 
     def _line(self):
         line = self._process.stdout.readline()
         if not line:
             self._process.kill()
-            said = self._process.communicate()[1].strip().splitlines()
+            self._process.communicate()
+            said = self._said.read_text(errors="replace").strip().splitlines()
             raise MXNetSegError(
                 f"The process with {counted(self.threads, 'thread')} ended: "
                 f"{said[-1] if said else 'killed, perhaps for want of memory'}"

@@ -24,6 +24,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs pip install onnxr
 QUICK = ("eprnet", "attanet", "pidnet", "swiftnet")
 CLASSES = 5
 RUNTIMES = ("onnxruntime", "openvino")
+REFUSALS = (("Core", "read_model"), ("Core", "compile_model"), ("CompiledModel", "__call__"))
 
 
 def runner(model, runtime="onnxruntime"):
@@ -239,6 +240,29 @@ def test_openvino(saved, tmp_path):
     assert sorted(os.listdir(out.parent)) == ["net.bin", "net.xml"]
     network = openvino.Core().read_model(str(out))
     assert json.loads(network.get_rt_info(["mxnetseg", "form"]).value) == "classes"
+
+
+@pytest.mark.parametrize("kind, call", REFUSALS)
+def test_what_openvino_refuses_is_not_kept(saved, tmp_path, capsys, monkeypatch, kind, call):
+    openvino = pytest.importorskip("openvino", reason="needs pip install openvino")
+
+    def fail(*args, **options):
+        raise RuntimeError("Check 'x' failed at src/core/shape.cpp:12:\nIt has too many axes.")
+
+    monkeypatch.setattr(getattr(openvino, kind), call, fail)
+    assert main(["export", str(saved), "-o", str(tmp_path / "net.xml"), "--to", "openvino"]) == 1
+    said = capsys.readouterr().err
+    assert "mxnetseg: OpenVINO 2" in said
+    assert "refuses the exported file: It has too many axes." in said
+    assert os.listdir(tmp_path) == ["best.params"]
+
+
+@pytest.mark.parametrize("verb", (["eval", "--checkpoint"], ["predict", "--checkpoint"], ["speed"]))
+def test_openvinos_form_is_no_checkpoint(tmp_path, capsys, verb):
+    (tmp_path / "net.xml").write_text("<net></net>")
+    images = ["photo.jpg"] if verb[0] == "predict" else []
+    assert main([*verb, str(tmp_path / "net.xml"), *images]) == 2
+    assert "Give the .onnx or .params file" in capsys.readouterr().err
 
 
 # --- the measure -------------------------------------------------------------------------------

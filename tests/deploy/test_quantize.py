@@ -223,6 +223,9 @@ def test_wrong_use(saved, tmp_path, capsys):
         (["-o", "net.txt"], "must end in .params or .onnx"),
         (["-o", "net.params", "--form", "classes"], "for .onnx files"),
         (["-o", "net.onnx", "--images", "0"], "counts from 1"),
+        (["-o", str(saved)], "the checkpoint itself"),
     ):
         assert main(["quantize", str(saved), *more]) == 2
         assert words in capsys.readouterr().err
+    assert main(["quantize", str(saved), "-o", str(saved / "below" / "net.onnx")]) == 1
+    assert "cannot be written" in capsys.readouterr().err  # before the work

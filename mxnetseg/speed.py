@@ -218,7 +218,8 @@ def _tasks(contestant, how, size, image, folder):
 def scene(size, channels=3):
     """A drawn street scene (height, width, 3), or noise of other channels."""
     if channels == 3:
-        return draw(np.random.default_rng(0), *size)[0]
+        height, width = size
+        return draw(np.random.default_rng(0), max(2, height), width)[0][:height]
     return np.random.RandomState(0).randint(0, 256, (*size, channels)).astype(np.float32)
 
 

@@ -111,7 +111,7 @@ def _write_openvino(model, out):
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=str(out.parent), prefix=".export") as folder:
-            aside = Path(folder) / out.name
+            aside = Path(folder) / "net.xml"  # OpenVINO refuses .XML
             with _sentences(runtime):
                 network = ov.Core().read_model(model.SerializeToString())
                 for item in model.metadata_props:

@@ -197,12 +197,24 @@ def _pooling(b, node, x):
         raise unsupported(node, f"pool_type {node.attrs['pool_type']}")
     if node.attrs.get("global_pool"):
         return b.add(f"Global{kind}Pool", x)
-    if node.attrs.get("pooling_convention", "valid") != "valid":
-        raise unsupported(node, f"pooling_convention {node.attrs['pooling_convention']}")
     options = _window(node, len(x.dims) - 2, dilated=False)
     if kind == "Average":
         options["count_include_pad"] = int(node.attrs.get("count_include_pad", True) is not False)
+    convention = node.attrs.get("pooling_convention", "valid")
+    if convention == "full" and _may_overhang(options):
+        options["ceil_mode"] = 1
+    elif convention != "valid":
+        raise unsupported(node, f"pooling_convention {convention}")
     return b.add(f"{kind}Pool", x, **options)
+
+
+def _may_overhang(window):
+    """Whether the last window of a pooling may reach over the edge as MXNet has it.
+
+    ONNX leaves windows out that begin behind the last pixel; what lies outside may not count.
+    """
+    sizes = zip(window["pads"], window["strides"], window["kernel_shape"])
+    return not window.get("count_include_pad") and all(p + s <= k for p, s, k in sizes)
 
 
 @_register("BatchNorm")

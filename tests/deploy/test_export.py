@@ -11,7 +11,9 @@ from mxnetseg import backbones, checkpoint, models
 from mxnetseg.cli import main
 from mxnetseg.deploy import about, forms, operators
 from mxnetseg.deploy import export as exporting
+from mxnetseg.deploy.builder import Builder, Value
 from mxnetseg.deploy.verify import least_difference, verify
+from mxnetseg.deploy.walk import add_network
 from mxnetseg.errors import MXNetSegError, UsageError
 from mxnetseg.inference.runtimes import FLOAT32
 
@@ -76,15 +78,63 @@ def test_every_network(name, runtime):
     assert rules["input"]["fixed_size"] is None or net.fixed_size
 
 
-HOMES = {"vit": "setr", "eprnet": "eprnet"}  # networks of the backbones that fcn does not take
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("name", [n for n in backbones.names() if n != "vit"])
 def test_every_backbone(name, runtime):
-    home = next((net for start, net in HOMES.items() if name.startswith(start)), "fcn")
+    home = "setr" if name.startswith("vit") else "fcn"  # which does not take those
     exported(settled(home, CLASSES, name), runtime=runtime)
+
+
+class Pooling:
+    """As much of a network as the walk over its graph needs: one layer."""
+
+    def __init__(self, **options):
+        self.options = options
+
+    def logits(self, F, x):
+        return (F.Pooling(x, pooling_convention="full", **self.options),)
+
+    def valid_size(self, height, width):
+        return height, width
+
+    def _collect_params_with_prefix(self):
+        return {}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pool_type": "avg", "kernel": (2, 2), "stride": (2, 2), "count_include_pad": False},
+        {"pool_type": "avg", "kernel": (3, 2), "stride": (1, 2), "count_include_pad": False},
+        {"pool_type": "max", "kernel": (3, 3), "stride": (2, 2)},
+        {"pool_type": "max", "kernel": (3, 3), "stride": (2, 2), "pad": (1, 1)},
+    ],
+)
+def test_windows_over_the_edge(options, runtime):
+    """The last window of ResNeSt's pooling has a pixel less where the size is odd."""
+    net, builder = Pooling(**options), Builder()
+    result = add_network(builder, net, Value("image", (None, 3, None, None)))
+    dims = ["n", 3, "h", "w"]
+    model = builder.model([("image", "float32", dims)], [(result.name, "float32", dims)], {})
+    run = runner(model, runtime)
+    for size in ((1, 3, 16, 17), (2, 3, 21, 22)):
+        x = np.random.RandomState(0).normal(0, 1, size).astype(np.float32)
+        wanted = net.logits(mx.nd, mx.nd.array(x))[0].asnumpy()
+        np.testing.assert_allclose(run(x), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pool_type": "avg", "kernel": (2, 2), "stride": (2, 2)},  # what is outside counts
+        {"pool_type": "max", "kernel": (1, 1), "stride": (2, 2)},  # a window begins outside
+    ],
+)
+def test_windows_that_onnx_does_not_have(options):
+    with pytest.raises(MXNetSegError, match="pooling_convention full"):
+        add_network(Builder(), Pooling(**options), Value("image", (None, 3, None, None)))
 
 
 # --- forms and sizes ---------------------------------------------------------------------------

@@ -6,8 +6,10 @@ What is wrong in MXNet 1.9.1, and done about it:
   one, which fails: they stay in float;
 * convolutions in groups, except depthwise ones, give nonsense in integers: they stay in float;
 * a convolution that a sum and an activation other than ReLU were joined to fails: it does, too;
-* where branches with and without sign meet, ``auto`` types fail, or give nonsense: several *ways*
-  are tried on images, and the nearest to float32 is taken;
+* the product of a map with a sign and one without fails: products stay in float;
+* sums that are joined to a convolution are misread (:mod:`~mxnetseg.deploy.summands`);
+* elsewhere, too, types may not fit together: several *ways* are tried on images, and the nearest to
+  float32 is taken;
 * nothing says that a result is right: it is held against float32 at several sizes.
 """
 
@@ -26,6 +28,7 @@ from mxnet.contrib import quantization as tools
 from .. import checkpoint, nn
 from ..errors import MXNetSegError
 from ..inference import checkpoints
+from . import summands
 from .sensitivity import Quantized, operators, part_of, summary
 
 BACKEND = "MKLDNN_QUANTIZE"
@@ -48,6 +51,7 @@ class Way(NamedTuple):
     floating: Tuple[str, ...] = ()
 
 
+PRODUCTS = ("elemwise_mul", "_Mul")
 JOINTS = ("elemwise_add", "_Plus", "Concat", "concat")
 WAYS = (Way("auto"), Way("int8"), Way("auto", JOINTS), Way("int8", JOINTS))
 
@@ -68,10 +72,11 @@ class Quantizer:
         data = mx.sym.var("data", dtype="float32")
         with nn.whole_operators():
             symbol = self._net.logits(mx.sym, data)[0]
-        self._joined = symbol.get_backend_symbol(BACKEND)
+        self._joined = summands.apart(symbol.get_backend_symbol(BACKEND))
         self._values = {p.name: p.data() for p in self._net.collect_params().values()}
         names = {p.name: n for n, p in self._net._collect_params_with_prefix().items()}
         self.groups, self._never = _groups(self._joined, names, self._values)
+        self._shortcuts = summands.shortcuts(self._joined, self._values)
         self._ranges = {}
         first = list(itertools.islice(images, TRIAL_IMAGES))
         self._calibrate(first)
@@ -128,21 +133,25 @@ class Quantizer:
 
     def _file(self, way, floating=()):
         """A Checkpoint in integers, without a probe."""
+        joined, values, known = summands.without_sign(
+            self._joined, self._values, self._ranges, self._shortcuts
+        )
         excluded = [*self._never, *operators(self.groups, floating)]
+        excluded += summands.mismatched(joined, known, set(excluded), way.types == "int8")
         excluded = list(dict.fromkeys(excluded))
-        arguments = {n: self._values[n] for n in self._joined.list_arguments() if n != "data"}
+        arguments = {n: values[n] for n in joined.list_arguments() if n != "data"}
         try:
             graph, wanted = tools._quantize_symbol(
-                self._joined, mx.cpu(), excluded, list(way.floating), list(arguments),
+                joined, mx.cpu(), excluded, list(way.floating), list(arguments),
                 way.types, "smart", GRANULARITY,
             )  # fmt: skip
-            ranges = {name: self._ranges[name] for name in wanted if name in self._ranges}
+            ranges = {name: known[name] for name in wanted if name in known}
             graph = tools._calibrate_quantized_sym(graph, ranges)
             arrays = tools._quantize_params(graph, arguments, ranges)
             graph = graph.get_backend_symbol(BACKEND)
         except mx.MXNetError as error:
             raise MXNetSegError(_last_line(error)) from None
-        states = {n: self._values[n] for n in graph.list_auxiliary_states()}
+        states = {n: values[n] for n in graph.list_auxiliary_states()}
         used = set(graph.list_inputs())
         arrays = {n: v for n, v in {**arrays, **states}.items() if n in used}
         meta = {**self.source.meta, "precision": "int8"}
@@ -258,6 +267,8 @@ def _stays_float(node, parameters):
         return True
     if node["op"] == "Activation":
         return _is_curved(node)  # it would say so on standard error
+    if node["op"] in PRODUCTS:
+        return True
     inner = [n for graph in node.get("subgraphs", ()) for n in graph["nodes"]]
     for convolution in (n for n in (node, *inner) if n["op"] == "Convolution"):
         if not parameters:  # its weight is computed

@@ -234,16 +234,16 @@ def _scene(folder, size):
 def take_turns(tasks, how, bar):
     """{key: seconds of its passes}, as many for all."""
     for number in range(how.warmup):
-        _turn(tasks, number, bar)
+        turn(tasks, number, bar)
     repeats = how.repeats
     if repeats is None:
-        once = _turn(tasks, 0, bar)
+        once = turn(tasks, 0, bar)
         repeats = max(how.least, int(how.seconds * len(tasks) / sum(once.values())))
-    turns = [_turn(tasks, number, bar) for number in range(repeats)]
+    turns = [turn(tasks, number, bar) for number in range(repeats)]
     return {key: [turn[key] for turn in turns] for key in tasks}
 
 
-def _turn(tasks, number, bar):
+def turn(tasks, number, bar=None):
     """{key: seconds}; every second turn goes the other way round."""
     seconds = {}
     for key in list(tasks)[:: -1 if number % 2 else 1]:

@@ -73,7 +73,7 @@ def test_a_few_values_that_rounding_moved_are_equal():
     [
         lambda x: x[:, ::-1],  # classes in another order
         lambda x: 1.1 * x,  # the same classes, other probabilities
-        lambda x: x + np.float32(0.01) * logits(1),  # bfloat16
+        lambda x: x + np.float32(0.01) * logits(1),  # as bfloat16
         lambda x: np.roll(x, 1, axis=3),
         lambda x: x[..., :-1],
         lambda x: np.where(x > 4, np.nan, x),
@@ -233,7 +233,7 @@ def test_old_choices_and_networks_go(cache, monkeypatch):
     [None, 3, {}, {"runtime": "mxnet"}, {**ways.as_json(PLAIN), "threads": 0},
      {**ways.as_json(PLAIN), "threads": True}, {**ways.as_json(PLAIN), "runtime": "tvm"},
      {**ways.as_json(PLAIN), "threads": 4096}, {**ways.as_json(PLAIN), "more": 1},
-     {**ways.as_json(PLAIN), "fused": "yes"}],
+     {**ways.as_json(PLAIN), "fused": "yes"}, {**ways.as_json(PLAIN), "precision": "int4"}],
 )  # fmt: skip
 def test_ways_that_are_none(value):
     assert ways.from_json(value) is None
@@ -288,12 +288,12 @@ def test_threads_of_mxnet(one):
     backend = ways.start(PLAIN._replace(threads=1), one, ["cpu"])
     assert backend.runtime["threads"] == 1 and not backend.fused
     found = backend(tried[0].images).asnumpy()
-    assert proof.compare(found, wanted[0]).equal
+    assert proof.compare(found, wanted[0].logits).equal
     runtime.engine_threads(runtime.thread_limit())
 
 
 def test_a_process_that_dies_says_so(one, monkeypatch):
-    with Crew(one, None, [PLAIN], 1, TRIED, [logits()]) as crew:
+    with Crew(one, None, [PLAIN], 1, TRIED, [proof.Wanted(logits())]) as crew:
         crew._process.kill()
         with pytest.raises(MXNetSegError, match="1 thread ended"):
             crew.entries()
@@ -407,12 +407,6 @@ def test_predict_takes_the_first_image_that_can_be_read(params, tmp_path, capsys
 def test_tune_tries_all_anyway(more, capsys):
     assert cli.main(["speed", "streets", "--tune", *more]) == 2
     assert "--tune" in capsys.readouterr().err
-
-
-def test_what_cannot_be_chosen(one):
-    one.saved.meta["precision"] = "int8"
-    with pytest.raises(UsageError, match="MXNet alone"):
-        subject.Subject(one.saved)
 
 
 def test_a_gpu_that_is_not_there(one):

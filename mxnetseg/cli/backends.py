@@ -78,7 +78,7 @@ def start(args, found, first):
         from ..tuning import auto
         from ..tuning.subject import Subject
 
-        backend, why = auto.start(Subject(found.saved, found.file), args.ctx, first)
+        backend, why = auto.start(Subject(found.saved, found.file), args.ctx, first, lower)
         print(why)
     else:
         from ..inference import runtimes

@@ -20,7 +20,7 @@ def asked(name, runtime, found):
     """
     saved = found.saved  # None: a network that is only named
     path, integers = (saved.path, saved.in_integers) if saved else ("the network", False)
-    if integers and found.file is None and runtime != "mxnet":
+    if integers and found.file is None and runtime not in ("mxnet", "auto"):
         raise UsageError(
             f"{path} holds 8-bit integers for MXNet: drop --runtime {runtime}, or write an .onnx "
             "file with `mxnetseg quantize`."
@@ -34,6 +34,6 @@ def asked(name, runtime, found):
         )
     if integers:
         raise UsageError(f"{path} holds 8-bit integers: for {name} give the float32 checkpoint.")
-    if runtime != "openvino":
-        raise UsageError(f"{runtime} does not run in bf16 here: give --runtime openvino.")
+    if runtime not in ("openvino", "auto"):
+        raise UsageError(f"{runtime} does not run in bf16 here: give --runtime openvino or auto.")
     return name

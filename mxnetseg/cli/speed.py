@@ -129,7 +129,7 @@ def _found(what, args, contexts):
         file = onnxfile.read(what)
         title = f"{file.meta['network']['name']} of {what}"
         return _Found(title, None, file.checkpoint, file)
-    network = networks.find(what, args, True, contexts, integers=not args.tune)
+    network = networks.find(what, args, True, contexts, True)
     return _Found(network.title, network.net, network.saved, None)
 
 
@@ -159,7 +159,7 @@ def _contestants(one, contexts, fuses, args, size):
             found += [Contestant(one.title, name, b.fused, b, about.channels) for b in ready]
             continue
         elif name == backends.AUTO:
-            backend = _chosen(one, args, size)
+            backend = _chosen(one, args, size, lower)
         else:
             file = file or _exported(one)
             backend = runtimes.start(name, file, ["cpu"], precision=lower)
@@ -204,14 +204,14 @@ def _picture(one, args, size):
     return speed.scene(size, about.channels)
 
 
-def _chosen(one, args, size):
+def _chosen(one, args, size, lower):
     """The backend that --runtime auto takes."""
     from ..inference.protocol import Protocol
     from ..tuning import auto
 
     with _subject(one) as subject:
         backend, why = auto.start(
-            subject, args.ctx, lambda: (_picture(one, args, size), Protocol())
+            subject, args.ctx, lambda: (_picture(one, args, size), Protocol()), lower
         )
     print(why, file=sys.stderr if args.json else sys.stdout)
     return backend
@@ -226,10 +226,12 @@ def _tune(args, how, one):
     from ..tuning.race import Example
 
     speed.check(how)
+    asked = [precision.asked(name, backends.AUTO, one) for name in args.precision]
+    lower = next(filter(None, asked), None)
     pixels = _picture(one, args, _size(args, how, [one]))
     example = Example(np.stack([pixels] * how.batch))
     with _subject(one) as subject, progress.bar("measuring", unit="pass") as bar:
-        result = thorough.tune(subject, example, args.ctx, how, bar)
+        result = thorough.tune(subject, example, args.ctx, how, bar, lower)
     machine = speed.machine()
     if args.json:
         print(json.dumps({"machine": machine, "network": one.title, **result}, indent=1))
@@ -239,7 +241,7 @@ def _tune(args, how, one):
 
 def _check_tune(args):
     """UsageError for what --tune tries anyway, or cannot do."""
-    for flag in ("compare", "runtime", "precision", "fuse", "protocol", "stages"):
+    for flag in ("compare", "runtime", "fuse", "protocol", "stages"):
         if getattr(args, flag):
             raise UsageError(f"--tune tries all ways to run one network: drop --{flag}.")
     if args.ctx and len(args.ctx) > 1:

@@ -7,10 +7,10 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import MXNetSegError
+from ..inference.backend import TOLERANCE
 from ..inference.logits import logits_of
 from ..nn import Normalize
 
-TOLERANCE = 1e-3  # of the logits' standard deviation
 NOISE = 1e-6  # on the normalised image, where the network amplifies rounding
 NOISE_FACTOR = 10  # rounding happens in every layer, the noise comes in only once
 

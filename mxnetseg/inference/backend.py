@@ -28,7 +28,7 @@ from ..nn import Normalize
 
 # Of the logits' standard deviation. Right ones differ by 1e-5, by 2e-4 where a network with random
 # parameters amplifies rounding; in wrong ones layers have each other's inputs or parameters.
-FUSED_TOLERANCE = 1e-3
+TOLERANCE = 1e-3
 
 # A static graph is up to a fifth faster, but needs half more memory and hardly returns what an
 # input of another size took. So inputs of more pixels than this go without.
@@ -111,7 +111,7 @@ class MXNetBackend:
         except mx.MXNetError:
             return False
         wanted = self._graph(True, False)(x).asnumpy()
-        return bool(np.abs(found - wanted).max() <= FUSED_TOLERANCE * wanted.std())
+        return bool(np.abs(found - wanted).max() <= TOLERANCE * wanted.std())
 
     def _forward(self, x):
         count, _, height, width = x.shape

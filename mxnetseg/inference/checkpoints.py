@@ -42,14 +42,14 @@ class IntegerBackend(MXNetBackend):
 
     Args:
         saved: Checkpoint. contexts: CPUs.
-        checked: whether its probe is run first.
+        checked: whether its probe is run first. static: see ``MXNetBackend``.
 
     Raises:
         UsageError: a device is no CPU, or this MXNet has no oneDNN.
         MXNetSegError: the file does not hold what it should, or the probe gets another answer.
     """
 
-    def __init__(self, saved, contexts, checked=True):
+    def __init__(self, saved, contexts, checked=True, static=None):
         if not all(runtime.on_host(c) for c in contexts):
             raise UsageError(f"{saved.path} holds 8-bit integers for CPUs: give --ctx cpu.")
         if not mx.runtime.Features().is_enabled("MKLDNN"):
@@ -58,7 +58,8 @@ class IntegerBackend(MXNetBackend):
                 "checkpoint in float32."
             )
         about = saved.description
-        super().__init__(checkpoint.bare(saved), contexts, about.mean, about.std, fuse=False)
+        net = checkpoint.bare(saved)
+        super().__init__(net, contexts, about.mean, about.std, fuse=False, static=static)
         self.runtime["precision"] = "int8"
         self._saved = saved
         try:

@@ -8,21 +8,30 @@ from ..columns import counted
 from ..errors import MXNetSegError, UsageError
 from ..inference import large
 from ..inference.backend import fitting_size
-from . import memory, race, ways
+from . import crew, memory, race, ways
 from .race import Example
+
+WORDS = {
+    "float32": "equal results",
+    "bf16": "results as near as bfloat16 can be",
+    "int8": "results that are equal but for rounding",
+}
+"""What a way of a precision has, if it takes part."""
 
 LOOKS = 32  # passes of the protocol over an image that are looked at
 
 
-def start(subject, devices, first):
-    """A backend, and a sentence that says which way it takes and why.
+def start(subject, devices, first, lower=None):
+    """A backend, and a sentence or two that say which way it takes and why.
 
     Args:
         subject: Subject. devices: as --ctx has them, or None.
         first: function without arguments -> (an image, the Protocol).
+        lower: "bf16" if ways of that precision take part; see ``ways.of``.
     """
     example = seen(subject, *first())
-    about = memory.facts(subject.identity, shape(subject, example), devices)
+    precision = lower or subject.precision
+    about = memory.facts(subject.identity, shape(subject, example), devices, precision)
     choice = memory.recall(about)
     if choice and type(choice.get("ratio")) is float and type(choice.get("usual")) is str:
         way = ways.from_json(choice.get("way"))
@@ -32,24 +41,25 @@ def start(subject, devices, first):
                 return backend, _text(way, choice, about, "measured before")
         except (UsageError, MXNetSegError) as error:
             memory.say(f"{way}, chosen before, does not run: {error}")
-    entry, least, other = _quick(subject, example, devices)
-    choice = {"way": ways.as_json(entry.way), "ratio": least, "thorough": False, "usual": other}
+    entries = _quick(subject, example, devices, lower)
+    entry, least = race.best(entries)
+    choice = {
+        "way": ways.as_json(entry.way), "ratio": least, "thorough": False,
+        **race.origin(entries, precision),
+    }  # fmt: skip
     memory.remember(about, choice)
     return entry.backend, _text(entry.way, choice, about, "measured now")
 
 
-def _quick(subject, example, devices):
+def _quick(subject, example, devices, lower):
     tried = race.examples(example, subject.rules.fixed_size)
-    choices = ways.of(subject, devices, quick=True)
+    choices = ways.of(subject, devices, True, lower)
     if not choices:
         raise UsageError(f"Nothing that is installed runs {subject.path}.")
-    entries, _ = race.enter(subject, choices, tried, devices)
+    entries, _ = crew.enter(subject, choices, tried, devices)
     if len(race.running(entries)) > 1:
         race.quick(entries)
-        entry, least = race.best(entries)
-    else:
-        entry, least = race.running(entries)[0], 1.0
-    return entry, least, str(race.usual(entries).way)
+    return entries
 
 
 def _text(way, choice, about, when):
@@ -58,8 +68,10 @@ def _text(way, choice, about, when):
     if str(way) == choice.get("usual"):
         why = "nothing that is installed and equal is clearly faster"
     else:
-        why = f"{choice['ratio']:.2f} of the time of {choice['usual']}, with equal results"
-    return f"runtime auto: {way}, {counted(count, 'thread')}: {why} ({size}, {when})"
+        why = f"{choice['ratio']:.2f} of the time of {choice['usual']}, with "
+        why += WORDS[way.precision]
+    said = f"runtime auto: {way}, {counted(count, 'thread')}: {why} ({size}, {when})"
+    return said + (f"\n{choice['left_out']}" if choice.get("left_out") else "")
 
 
 def shape(subject, example):

@@ -39,16 +39,18 @@ def table():
 # --- what a choice holds for ---------------------------------------------------------------------
 
 
-def facts(identity, shape, devices):
+def facts(identity, shape, devices, precision="float32"):
     """All that a choice depends on, as JSON.
 
     Args:
         identity: of the network: the SHA-256 of its file, or its name and options.
         shape: (N, rows, columns) that the network sees. devices: as --ctx has them, or None.
+        precision: the lowest that takes part.
     """
     return {
         "network": identity,
         "input": list(shape),
+        "precision": precision,
         "devices": [str(d) for d in devices] if devices else None,
         "processor": processor(),
         "threads": thread_limit(),

@@ -7,6 +7,7 @@ from typing import Any, List, NamedTuple, Optional
 import mxnet as mx
 import numpy as np
 
+from .. import speed
 from ..errors import MXNetSegError, UsageError
 from ..inference.logits import read
 from . import proof, ways
@@ -52,10 +53,12 @@ def examples(example, fixed_size=None):
 def enter(subject, choices, tried, devices=None, wanted=None):
     """Start ways, and hold each against what is wanted.
 
+    A way of lower precision than the file takes part only if the same way in float32 does.
+
     Args:
         subject: Subject. choices: list of Way.
         tried: list of Example; the first is what will be measured.
-        wanted: the right logits for ``tried``; by default those of the first way.
+        wanted: list of proof.Wanted for ``tried``; by default of what the first way gives.
 
     Returns:
         A list of Entry, and ``wanted``.
@@ -67,13 +70,25 @@ def enter(subject, choices, tried, devices=None, wanted=None):
         try:
             backend = ways.start(way, subject, devices)
             found = [read(backend(e.images, e.padded)) for e in tried]
+            if wanted is None:
+                wanted = _wanted(way, backend, found, tried)
+            if way.precision == "bf16" and wanted[0].noise is None:
+                coarse = ways.rounded(subject, way)
+                logits = [read(coarse(e.images, e.padded)) for e in tried]
+                wanted = [_with_noise(w.logits, x) for w, x in zip(wanted, logits)]
         except (UsageError, MXNetSegError, mx.MXNetError, ImportError) as error:
             if wanted is None:
                 raise  # this is how the network is run anyway
             entry.why = (str(error).strip() or type(error).__name__).splitlines()[-1]
             continue
-        wanted = found if wanted is None else wanted
-        verdicts = [proof.compare(a, b) for a, b in zip(found, wanted)]
+        same = way._replace(precision="float32")
+        if way.precision == "bf16" and any(e.why for e in entries if e.way == same):
+            entry.why = f"{same} takes no part"
+            continue
+        verdicts = [
+            proof.compare(x, w.logits, proof.limits(way.precision, w.noise))
+            for x, w in zip(found, wanted)
+        ]
         entry.verdict = max(verdicts, key=lambda v: (not v.equal, v.rms))
         if not entry.verdict.equal:
             entry.why = f"not equal: {entry.verdict}"
@@ -81,6 +96,17 @@ def enter(subject, choices, tried, devices=None, wanted=None):
         entry.backend = backend
         entry.run = lambda backend=backend: read(backend(tried[0].images, tried[0].padded))
     return entries, wanted
+
+
+def _wanted(way, backend, found, tried):
+    """A list of Wanted of what the first way gives; of integers with their noise."""
+    if way.precision == "float32":
+        return [proof.Wanted(logits) for logits in found]
+    return [_with_noise(x, proof.disturbed(backend, e)) for x, e in zip(found, tried)]
+
+
+def _with_noise(logits, other):
+    return proof.Wanted(logits, proof.compare(other, logits).rms)
 
 
 def running(entries):
@@ -102,8 +128,9 @@ def quick(entries, seconds=3.0, turns=3):
     """Let entries take turns for some seconds; who is far behind drops out after the first."""
     start, alive, number = time.perf_counter(), running(entries), 0
     while number < 2 or (number < turns or time.perf_counter() - start < seconds):
-        for entry in alive[:: -1 if number % 2 else 1]:
-            entry.seconds.append(_timed(entry.run))
+        once = speed.turn({k: entry.run for k, entry in enumerate(alive)}, number)
+        for k, entry in enumerate(alive):
+            entry.seconds.append(once[k])
         if number == 0:
             best = min(entry.seconds[0] for entry in alive)
             first = usual(entries)
@@ -111,12 +138,6 @@ def quick(entries, seconds=3.0, turns=3):
         number += 1
         if number >= 2 and time.perf_counter() - start > 2 * seconds or number >= 50:
             break
-
-
-def _timed(run):
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def ratio(entry, first):
@@ -131,7 +152,26 @@ def best(entries):
     What else the machine does can fool a median, and luck a minimum: the worse of both counts.
     """
     first = usual(entries)
+    if not first.seconds:
+        return first, 1.0
     counted = [e for e in running(entries) if len(e.seconds) >= len(first.seconds)]
     shares = [max(ratio(e, first), min(e.seconds) / min(first.seconds)) for e in counted]
     least, k = min((share, k) for k, share in enumerate(shares))
     return (counted[k], least) if least <= GAIN else (first, 1.0)
+
+
+def origin(entries, precision):
+    """What a choice was made of, as JSON.
+
+    Args:
+        precision: the lowest that was asked for.
+
+    Returns:
+        ``usual``; ``left_out``: why no way of that precision takes part, a sentence, or None.
+    """
+    lower = [entry for entry in entries if entry.way.precision == precision]
+    why = lower[-1].why if lower and not running(lower) else ""
+    return {
+        "usual": str(usual(entries).way),
+        "left_out": f"{precision} takes no part: {why}" if why else None,
+    }

@@ -17,26 +17,18 @@ class Subject:
     Attributes:
         path: of the file. saved: its Checkpoint. file: its NetworkFile; None until MXNet's network
             was exported. in_mxnet: whether MXNet runs it. identity: what a choice holds for.
-        onnx: where MXNet's network is exported to.
+        precision: of the file: "float32" or "int8". onnx: where MXNet's network is exported to.
 
     Args:
         saved, file: of the file.
         onnx: where the network is exported to; by default the cache folder.
         identity: by default the SHA-256 of the file.
-
-    Raises:
-        UsageError: a .params file of lower precision, which MXNet alone runs.
     """
 
     def __init__(self, saved, file=None, onnx=None, identity=None):
         self.path, self.saved, self.file = saved.path, saved, file
         self.in_mxnet = file is None
-        precision = saved.meta.get("precision", "float32")
-        if self.in_mxnet and precision != "float32":
-            raise UsageError(
-                f"{self.path} holds {precision}, which MXNet alone runs: there is nothing to "
-                "choose. Use --runtime mxnet."
-            )
+        self.precision = "int8" if saved.in_integers else "float32"
         self.identity = identity or files.sha256(self.path)
         self.onnx = Path(onnx) if onnx else memory.exported(self.identity)
         self._nets = {}
@@ -78,7 +70,7 @@ def of_path(path, onnx=None, identity=None):
     if Path(path).suffix.lower() == ".onnx":
         file = onnxfile.read(path)
         return Subject(file.checkpoint, file, onnx, identity)
-    return Subject(checkpoint.read(path), None, onnx, identity)
+    return Subject(checkpoint.read(path, integers=True), None, onnx, identity)
 
 
 def identity_of(net):

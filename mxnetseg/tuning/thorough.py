@@ -6,27 +6,31 @@ import numpy as np
 
 from .. import runtime, speed
 from ..columns import aligned, counted
-from ..errors import MXNetSegError
-from . import auto, memory, race, ways
-from .crew import Crew
+from ..errors import MXNetSegError, UsageError
+from . import auto, crew, memory, race, ways
 
 FINALISTS = 2  # ways that are measured with other numbers of threads
 
 
-def tune(subject, example, devices, how, bar=None):
+def tune(subject, example, devices, how, bar=None, lower=None):
     """Measure, choose and remember.
 
     Args:
         subject: Subject. example: race.Example. devices: as --ctx has them, or None.
-        how: speed.Convention: its passes.
+        how: speed.Convention: its passes. lower: see ``ways.of``.
 
     Returns:
         JSON: ``input``, ``versions``, ``choice``, and ``rounds``: lists of what was measured in the
         same turns; first all ways with all threads, then the best with other numbers.
     """
     tried = race.examples(example, subject.rules.fixed_size)
-    entries, wanted = race.enter(subject, ways.of(subject, devices), tried, devices)
+    choices = ways.of(subject, devices, lower=lower)
+    if not choices:
+        raise UsageError(f"Nothing that is installed runs {subject.path}.")
+    entries, wanted = crew.enter(subject, choices, tried, devices)
     _measure(entries, how, bar)
+    precision = lower or subject.precision
+    origin = race.origin(entries, precision)
     usual = race.usual(entries)
     first = sorted(race.running(entries), key=lambda e: race.ratio(e, usual))[:FINALISTS]
     finalists = first if usual in first else [usual, *first]
@@ -42,10 +46,8 @@ def tune(subject, example, devices, how, bar=None):
             _measure(entries, how, bar)
         rounds.append(_rows(entries))
     entry, least = race.best(entries)
-    about = memory.facts(subject.identity, auto.shape(subject, example), devices)
-    choice = {
-        "way": ways.as_json(entry.way), "ratio": least, "thorough": True, "usual": str(usual.way),
-    }  # fmt: skip
+    about = memory.facts(subject.identity, auto.shape(subject, example), devices, precision)
+    choice = {"way": ways.as_json(entry.way), "ratio": least, "thorough": True, **origin}
     kept = memory.remember(about, choice)
     return {
         "input": about["input"],
@@ -67,9 +69,9 @@ def _others(stack, subject, choices, count, tried, wanted):
     onnx = None
     if any(way.runtime != "mxnet" for way in choices) and subject.in_mxnet:
         onnx = subject.onnx
-    crew = stack.enter_context(Crew(subject, onnx, choices, count, tried, wanted))
+    others = stack.enter_context(crew.Crew(subject, onnx, choices, count, tried, wanted))
     try:
-        return crew.entries()
+        return others.entries()
     except MXNetSegError as error:
         memory.say(str(error))
         return []
@@ -92,6 +94,7 @@ def _rows(entries):
             **ways.as_json(entry.way),
             "name": str(entry.way),
             "difference": verdict.largest if finite else None,
+            "rms": verdict.rms if finite else None,
             "agreement": verdict.agreement if finite else None,
             "why_not": entry.why or None,
             "passes": speed.summary(entry.seconds, 1) if entry.seconds else None,
@@ -111,20 +114,26 @@ def as_text(machine, title, result):
         "",
     ]
     for number, rows in enumerate(result["rounds"]):
-        table = [("way", "threads", "difference", "median", "p95", "ratio")]
+        table = [("way", "threads", "difference", "same class", "median", "p95", "ratio")]
         for row in rows:
             if row["passes"]:
                 times = [f"{1000 * row['passes'][key]:.1f} ms" for key in ("median", "p95")]
-                cells = (f"{row['difference']:.0e}", *times, f"{row['ratio']:.3f}")
+                cells = (
+                    f"{row['rms']:.0e}",
+                    f"{row['agreement']:.2%}",
+                    *times,
+                    f"{row['ratio']:.3f}",
+                )
                 table.append((row["name"], str(row["threads"]), *cells))
         lines += ["", "the best, with other numbers of threads:"] if number else []
-        lines += aligned(table, right=5)
+        lines += aligned(table, right=6)
         lines += [f"{row['name']}: {row['why_not']}" for row in rows if row["why_not"]]
-    choice = result["choice"]
+    choice, first = result["choice"], result["rounds"][0][0]["name"]
     way, count = ways.Way(**choice["way"]), choice["way"]["threads"]
     lines += [
         "",
-        "difference: the largest from MXNet's float32 without fusing, of the logits' deviation.",
+        f"difference: from the logits of {first}, root of the mean square, of their deviation; "
+        "same class: of the pixels where the two best classes differ clearly.",
         f"ratio: of the times to those of {choice['usual']}, median over the turns.",
         f"chosen: {way}, {counted(count, 'thread')}"
         + ("" if choice["ratio"] < 1 else f"; nothing is faster than {race.GAIN:g} of it"),

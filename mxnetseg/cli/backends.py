@@ -37,8 +37,8 @@ def arguments(parser):
     parser.add_argument(
         "--precision",
         choices=precision.NAMES,
-        help="float32; bf16: OpenVINO's, on processors that have it; int8: a file of `quantize`; "
-        "default: the file's",
+        help="float32; bf16: OpenVINO's, on processors that have it, with --runtime auto beside "
+        "float32; int8: a file of `quantize`; default: the file's",
     )
 
 

@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   mxnetseg speed weights/bisenet/run/best.params --image photo.jpg
   mxnetseg speed pidnet_s --protocol pidnet --threads 1
   mxnetseg speed best.params --compare net_int8.onnx --runtime mxnet onnxruntime openvino
-  mxnetseg speed best.params --tune --size 512 1024
+  mxnetseg speed best.params --tune --size 512 1024 --precision bf16
   mxnetseg speed pidnet_s --compare sanet_s bisenet --size 512 1024 --json"""
 
 
@@ -50,7 +50,7 @@ def arguments(parser):
     )  # fmt: skip
     parser.add_argument(
         "--precision", nargs="+", choices=precision.NAMES, default=[],
-        help="each is measured; bf16: OpenVINO's; default: the file's",
+        help="each is measured; bf16: OpenVINO's, with --tune beside float32; default: the file's",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, help="default: all cores")
     shared.devices(parser)

@@ -136,7 +136,7 @@ def _openvino_request(file, device, threads, static=False, precision=None):
     core, facts = package.Core(), {"name": "openvino", "version": version}
     if precision:
         facts["precision"] = precision
-        if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if not has_bfloat16(core):
             raise UsageError(
                 "This processor has no bfloat16 (AVX-512 BF16 or AMX): drop --precision bf16."
             )
@@ -163,6 +163,11 @@ def _openvino_request(file, device, threads, static=False, precision=None):
         return requests[shape].infer([x])[0]
 
     return run, {**facts, "static": True}
+
+
+def has_bfloat16(core):
+    """Whether OpenVINO's ``Core`` finds bfloat16 on this processor."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _refused(file, runtime, version, error):

@@ -3,6 +3,8 @@
 The OpenMP of MXNet reads its number of threads once, and oneDNN plans for it. So a process is
 started for each number; ways there take turns with those here: a line to the process asks for a
 pass, a line back says that it is done.
+
+Ways that may end the process (``ways.risky``) prove themselves in such a process first.
 """
 
 import contextlib

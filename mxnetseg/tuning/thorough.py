@@ -132,7 +132,7 @@ def as_text(machine, title, result):
     way, count = ways.Way(**choice["way"]), choice["way"]["threads"]
     lines += [
         "",
-        f"difference: from the logits of {first}, root of the mean square, of their deviation; "
+        f"difference: from the logits of {first}, root of the mean square, of their deviation.",
         "same class: of the pixels where the two best classes differ clearly.",
         f"ratio: of the times to those of {choice['usual']}, median over the turns.",
         f"chosen: {way}, {counted(count, 'thread')}"

@@ -180,7 +180,6 @@ def test_command(tmp_path, capsys):
         (["eval", "--checkpoint", str(path), "--precision", "bf16"], "--runtime openvino"),
         (["eval", "--checkpoint", str(out), "--precision", "float32"], "float32 checkpoint"),
         (["eval", "--checkpoint", str(out), "--runtime", "onnxruntime"], "for MXNet"),
-        (["eval", "--checkpoint", str(out), "--runtime", "auto"], "for MXNet"),
         (
             ["export", str(out), "-o", str(tmp_path / "a.onnx")],
             "needs onnx" if wants_onnx else "8-bit integers",

@@ -297,7 +297,7 @@ def test_a_process_that_dies_says_so(one, monkeypatch):
         crew._process.kill()
         with pytest.raises(MXNetSegError, match="1 thread ended"):
             crew.entries()
-    with Crew(one, None, [PLAIN], 1, TRIED, [logits()]) as crew:
+    with Crew(one, None, [PLAIN], 1, TRIED, [proof.Wanted(logits())]) as crew:
         entries = crew.entries()
         crew._process.kill()
         crew._process.wait()

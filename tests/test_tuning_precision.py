@@ -205,7 +205,7 @@ def test_a_choice_belongs_to_its_precision(params, monkeypatch):
         _, said = auto.start(one, ["cpu"], photo, "bf16")
         assert "openvino static bf16" in said and "near as bfloat16" in said and when in said
         _, said = auto.start(one, ["cpu"], photo)
-        assert "bf16" not in said and "and equal" in said and when in said
+        assert "bf16" not in said and "with equal results" in said and when in said
     facts = memory.facts("abc", (1, 8, 8), ["cpu"])
     assert memory.key(facts) != memory.key(memory.facts("abc", (1, 8, 8), ["cpu"], "bf16"))
 

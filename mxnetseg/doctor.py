@@ -16,6 +16,7 @@ from .inference.merge import segment
 from .inference.protocol import Protocol
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+RUNTIMES = ("onnx", "onnxruntime", "openvino", "nncf")  # and what writes files for them
 TOLERANCE = 2e-3  # of a step's change, relative; devices sum in other orders
 
 
@@ -37,7 +38,7 @@ def describe():
         lines.append(
             f"{package.lower():12s} {version(package) or 'missing: pip install ' + package}"
         )
-    for package in ("gluoncv", "wandb", "safetensors", "torch", "onnx"):
+    for package in ("gluoncv", "wandb", "safetensors", "torch", *RUNTIMES):
         lines.append(f"{package:12s} {version(package) or 'not installed (optional)'}")
     lines.append(
         f"threads      {os.environ.get('OMP_NUM_THREADS')} of {os.cpu_count()} cores "

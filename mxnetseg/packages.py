@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.util
+import os
 from importlib import metadata
 
 from .errors import UsageError
@@ -32,6 +33,19 @@ def quantization():
 def openvino():
     """The package ``openvino``."""
     return _load("openvino", "openvino")
+
+
+def nncf():
+    """The package ``nncf``; what it would tell its makers about its use is off."""
+    openvino()
+    os.environ.setdefault("NNCF_CI", "1")
+    return _load("nncf", "nncf")
+
+
+def nncf_parameters():
+    """The part of ``nncf`` that says how integers are chosen."""
+    nncf()
+    return _load("nncf.quantization.advanced_parameters", "nncf")
 
 
 def version(name):

@@ -31,8 +31,8 @@ def arguments(parser):
     parser.add_argument(
         "--runtime",
         choices=(*NAMES, AUTO),
-        help="what runs it; default: mxnet, for an .onnx file onnxruntime; auto: the fastest that "
-        "is equal, see `speed --tune`",
+        help="what runs it; default: mxnet, for an .onnx file what it was made for or onnxruntime; "
+        "auto: the fastest that is equal, see `speed --tune`",
     )
     parser.add_argument(
         "--precision",
@@ -66,9 +66,10 @@ def start(args, found, first):
         first: function without arguments -> (the first image, the Protocol); for --runtime auto.
     """
     from .. import runtime
+    from ..inference import runtimes
     from ..inference.checkpoints import of_checkpoint
 
-    name = args.runtime or ("onnxruntime" if found.file else "mxnet")
+    name = args.runtime or (runtimes.made_for(found.file) if found.file else "mxnet")
     lower = precision.asked(args.precision, name, found)
     if name == "mxnet":
         integers = found.saved.in_integers and args.ctx is None
@@ -81,8 +82,6 @@ def start(args, found, first):
         backend, why = auto.start(Subject(found.saved, found.file), args.ctx, first, lower)
         print(why)
     else:
-        from ..inference import runtimes
-
         file = found.file or _converted(found.saved)
         backend = runtimes.start(name, file, args.ctx, precision=lower)
     return backend, "{name} {version}, {precision}".format(**backend.runtime)

@@ -16,6 +16,7 @@ HELP = "write a checkpoint in 8-bit integers"
 EXAMPLES = """examples:
   mxnetseg quantize best.params -o net_int8.params
   mxnetseg quantize best.params -o net_int8.onnx
+  mxnetseg quantize best.params -o net_int8.onnx --runtime openvino
   mxnetseg quantize best.params --data cityscapes --data-root /data/Cityscapes -o net_int8.onnx"""
 
 LIMIT = 0.005  # of mIoU
@@ -43,7 +44,11 @@ def arguments(parser):
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .params file")
     parser.add_argument(
         "--out", "-o", metavar="FILE", required=True,
-        help=".params: for MXNet, on CPUs; .onnx: for ONNX Runtime and others",
+        help=".params: for MXNet, on CPUs; .onnx: for ONNX Runtime, OpenVINO and others",
+    )  # fmt: skip
+    parser.add_argument(
+        "--runtime", choices=("onnxruntime", "openvino"),
+        help="which one the .onnx file is for; default: onnxruntime; openvino needs nncf",
     )  # fmt: skip
     shared.data(parser, split="the experiment's validation split")
     shared.settings(parser, "data.options.KEY=VALUE")
@@ -62,8 +67,9 @@ def run(args):
     suffix = Path(args.out).suffix.lower()
     if suffix not in (".onnx", ".params"):
         raise UsageError(f"The file must end in .params or .onnx, not '{args.out}'.")
-    if suffix == ".params" and args.form:
-        raise UsageError("--form is for .onnx files: drop it.")
+    for option in ("form", "runtime"):
+        if suffix == ".params" and getattr(args, option):
+            raise UsageError(f"--{option} is for .onnx files: drop it.")
     if args.images < 1:
         raise UsageError("--images counts from 1.")
     saved = checkpoint.read(args.checkpoint)
@@ -91,6 +97,7 @@ def run(args):
             f"{100 * LIMIT:g}; nothing is written. Give more --images, or --force."
         )
     facts = {
+        "runtime": route.runtime,
         "images": count,
         "float": quantized.floating,
         "miou": {"float32": before, "int8": after},
@@ -108,8 +115,10 @@ def _for_onnx(args, saved, train):
     from ..deploy.forms import build
     from ..inference import onnxfile, runtimes
 
+    runtime = args.runtime or "onnxruntime"
+
     def start(file):
-        return runtimes.start("onnxruntime", file, ["cpu"])
+        return runtimes.start(runtime, file, ["cpu"])
 
     def write(path, quantized, facts, image):
         entries = {"precision": "int8", "quantization": facts}
@@ -120,10 +129,11 @@ def _for_onnx(args, saved, train):
         onnxfile.read(path)
 
     net, more = checkpoint.network(saved), provenance(saved)
-    model = build(net, saved.description, args.form or "classes", more=more)
+    form, channels_last = args.form or "classes", runtime != "openvino"
+    model = build(net, saved.description, form, channels_last=channels_last, more=more)
     source = onnxfile.of_model(model, saved.path)
-    quantizer = quantize.Quantizer(source, _images(start(source), saved, train, args.images))
-    return Route("onnxruntime", source, start, quantizer, write)
+    images = _images(start(source), saved, train, args.images)
+    return Route(runtime, source, start, quantize.Quantizer(source, images, runtime), write)
 
 
 def _for_mxnet(args, saved, train):
@@ -161,12 +171,13 @@ def _images(backend, saved, dataset, count):
     """Normalised images, or windows, of a data set, spread over it: as the protocol shows them."""
     import numpy as np
 
+    from .. import progress
     from ..inference import merge
     from ..inference.protocol import Protocol
 
     protocol = Protocol.build(saved.meta)
     chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
-    for turn, index in enumerate(chosen):
+    for turn, index in enumerate(progress.over("calibrating")(chosen)):
         window, padded = merge.window(backend, dataset[int(index)].image, protocol, turn)
         yield backend.normalized(window[None], padded)
 

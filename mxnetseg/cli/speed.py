@@ -46,7 +46,8 @@ def arguments(parser):
     )
     parser.add_argument(
         "--runtime", nargs="+", choices=(*backends.NAMES, backends.AUTO), default=[],
-        help="each is measured; default: mxnet, for an .onnx file onnxruntime",
+        help="each is measured; default: mxnet, for an .onnx file what it was made for or "
+        "onnxruntime",
     )  # fmt: skip
     parser.add_argument(
         "--precision", nargs="+", choices=precision.NAMES, default=[],
@@ -148,7 +149,7 @@ def _contestants(one, contexts, fuses, args, size):
     names = [n for n in args.runtime if n != "mxnet"] if one.file else args.runtime
     if args.runtime and not names:
         raise UsageError(f"MXNet does not run {one.file.path}: add --runtime onnxruntime.")
-    names = names or ["onnxruntime" if one.file else "mxnet"]
+    names = names or [runtimes.made_for(one.file) if one.file else "mxnet"]
     about, file, found = one.about, one.file, []
     for name, asked in itertools.product(names, args.precision or [None]):
         lower = precision.asked(asked, name, one)

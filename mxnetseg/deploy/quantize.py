@@ -1,48 +1,42 @@
 """An exported network in 8-bit integers: calibrated on images, sensitive layers left in float."""
 
-import contextlib
-import logging
 import tempfile
 from pathlib import Path
 
 from ..errors import MXNetSegError
 from ..inference.onnxfile import NetworkFile
-from ..packages import onnx, onnxruntime
-from ..packages import quantization as quantization_tools
+from ..packages import onnx
+from . import calibrate
 from .sensitivity import Quantized, operators, part_of, summary
-
-CALIBRATED, FLOAT = "calibrated.onnx", "float.onnx"
 
 
 class Quantizer:
     """Makes a network's integer version, with any of its layers in float.
 
-    Weights have a scale per channel and 7 bits: sums of products of 8 bits overflow on processors
-    without VNNI. Activations have 8 bits without sign, their ranges are the largest that occur.
-
     Args:
         file: NetworkFile in float32.
         images: iterator of normalised images, float32 (1, C, H, W), on which it is calibrated.
+        runtime: that the result is for, see :mod:`~mxnetseg.deploy.calibrate`.
 
     Raises:
-        UsageError: a package is missing. MXNetSegError: ONNX Runtime cannot quantise it.
+        UsageError: a package is missing. MXNetSegError: the network cannot be quantised.
     """
 
-    def __init__(self, file, images):
+    def __init__(self, file, images, runtime="onnxruntime"):
         self.source = file
-        self.input = file.meta["inner"]["image"]
+        who, calibrated = calibrate.FOR[runtime]
         with tempfile.TemporaryDirectory() as folder:
-            plain, whole = Path(folder) / FLOAT, Path(folder) / CALIBRATED
+            plain = Path(folder) / "float.onnx"
             try:
-                _fold_norms(file.model, plain)
-                with _quiet():
-                    _calibrate(plain, whole, self.input, images)
+                calibrate.fold_norms(file.model, plain)
+                self._whole = calibrated(plain, file.meta["inner"]["image"], images)
             except MXNetSegError:
                 raise
             except Exception as error:  # of many kinds
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise MXNetSegError(f"ONNX Runtime cannot quantise the network: {reason}") from None
-            self._float, self._whole = (onnx().load(str(path)) for path in (plain, whole))
+                raise MXNetSegError(f"{who} cannot quantise the network: {reason}") from None
+            self._float = onnx().load(str(plain))
+        _set_apart(self._whole.graph, self._float.graph)
         self.groups = _groups(self._float.graph)
 
     def network(self, floating=()):
@@ -82,47 +76,6 @@ def surrounded(model, quantized, meta):
     return new
 
 
-def _fold_norms(model, path):
-    """Write the model with batch norms folded into convolutions, as ONNX Runtime does it."""
-    runtime = onnxruntime()
-    options = runtime.SessionOptions()
-    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(path)
-    options.log_severity_level = 3
-    runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def _calibrate(plain, whole, name, images):
-    tools = quantization_tools()
-
-    class Reader(tools.CalibrationDataReader):
-        def get_next(self):
-            image = next(images, None)
-            return None if image is None else {name: image}
-
-    tools.quantize_static(
-        str(plain),
-        str(whole),
-        Reader(),
-        quant_format=tools.QuantFormat.QDQ,
-        activation_type=tools.QuantType.QUInt8,
-        weight_type=tools.QuantType.QInt8,
-        per_channel=True,
-        reduce_range=True,
-    )
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Without ONNX Runtime's advice on preprocessing, which has been done."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
 def _groups(graph):
     """``groups`` of a quantizer, in order; operators are called by their first outputs.
 
@@ -135,6 +88,17 @@ def _groups(graph):
             part, layer = part_of(node.output[0]), node.output[0]
         groups.setdefault(part, {}).setdefault(layer, []).append(node.output[0])
     return groups
+
+
+def _set_apart(whole, plain):
+    """Rename the parameters of ``whole`` that calibration has changed: ``plain`` keeps its own."""
+    known = {tensor.name: tensor for tensor in plain.initializer}
+    changed = [t for t in whole.initializer if t.name in known and t != known[t.name]]
+    names = {tensor.name: f"calibrated/{tensor.name}" for tensor in changed}
+    for tensor in changed:
+        tensor.name = names[tensor.name]
+    for node in whole.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
 
 
 def _with_float(whole, plain, kept):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import MXNetSegError, UsageError
 from ..nn.normalize import on_cpu, scale_and_shift
-from ..packages import onnxruntime, openvino
+from ..packages import onnxruntime, openvino, version
 from ..runtime import thread_limit
 from .backend import fitting_size
 from .onnxfile import size_rules
@@ -214,6 +214,13 @@ def start(runtime, file, devices=None, threads=None, static=False, precision=Non
     wishes = {"static": static, "precision": precision}
     starting = partial(_STARTS[runtime], **{k: v for k, v in wishes.items() if v})
     return RuntimeBackend(file, [_device(item) for item in devices], starting, threads)
+
+
+def made_for(file):
+    """The runtime that a NetworkFile was written for, if it is installed; else ONNX Runtime."""
+    about = file.meta.get("quantization")
+    name = about.get("runtime") if isinstance(about, dict) else None
+    return name if name in list(_STARTS) and version(name) else "onnxruntime"
 
 
 def _device(text):

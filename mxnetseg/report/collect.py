@@ -159,7 +159,8 @@ def evaluate(path, out, ask=None):
 def backend(saved, ask=None):
     """The network of a checkpoint, ready to answer."""
     if saved.path.endswith(".onnx"):
-        return runtimes.start("onnxruntime", onnxfile.read(saved.path), ask)
+        file = onnxfile.read(saved.path)
+        return runtimes.start(runtimes.made_for(file), file, ask)
     return of_checkpoint(saved, runtime.contexts(ask))
 
 

@@ -2,14 +2,16 @@
 
 import argparse
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
 
-from mxnetseg import checkpoint, data
+from mxnetseg import checkpoint, data, packages
 from mxnetseg.cli import main
 from mxnetseg.cli import quantize as command
-from mxnetseg.deploy import forms, integers, quantize, sensitivity
+from mxnetseg.deploy import calibrate, forms, integers, quantize, sensitivity
 from mxnetseg.inference import merge, onnxfile, runtimes
 from mxnetseg.inference.merge import segment
 from mxnetseg.inference.protocol import Protocol
@@ -22,18 +24,34 @@ onnx = pytest.importorskip("onnx", reason="needs pip install onnx")
 pytest.importorskip("onnxruntime", reason="needs pip install onnxruntime")
 
 
-def start(file):
-    return runtimes.start("onnxruntime", file, ["cpu"])
+def start(file, runtime="onnxruntime"):
+    return runtimes.start(runtime, file, ["cpu"])
 
 
-@pytest.fixture(scope="module", params=("eprnet", pytest.param("bisenet", marks=pytest.mark.slow)))
+def needs_nncf():
+    pytest.importorskip("openvino", reason="needs pip install openvino")
+    pytest.importorskip("nncf", reason="needs pip install nncf")
+
+
+MADE = (
+    ("eprnet", "onnxruntime"),
+    ("eprnet", "openvino"),
+    pytest.param(("bisenet", "onnxruntime"), marks=pytest.mark.slow),
+    pytest.param(("bisenet", "openvino"), marks=pytest.mark.slow),
+)
+
+
+@pytest.fixture(scope="module", params=MADE, ids="-".join)
 def made(request):
     """(exported model, its NetworkFile, its Quantizer, some images)."""
-    net = settled(request.param, 5, {"bisenet": "xception39"}.get(request.param))
+    name, runtime = request.param
+    if runtime == "openvino":
+        needs_nncf()
+    net = settled(name, 5, {"bisenet": "xception39"}.get(name))
     model = forms.build(net, description(5), "classes")
     source = onnxfile.of_model(model)
     images = [start(source).normalized(image(64, 96, k)[None]) for k in range(4)]
-    return model, source, quantize.Quantizer(source, iter(images)), images
+    return model, source, quantize.Quantizer(source, iter(images), runtime), images
 
 
 def layers_of(quantizer):
@@ -59,6 +77,19 @@ def test_integers_are_near_and_float_is_nearer(made):
     ]
     assert 0.5 > errors[0] > errors[1] > errors[2]
     assert errors[2] < 0.02  # biases and the output are still rounded
+
+
+def test_openvino_computes_what_onnxruntime_does(capsys):
+    """With the same integers, though EPRNet has what OpenVINO is wrong about; and nobody talks."""
+    needs_nncf()
+    net = settled("eprnet", 5)
+    source = onnxfile.of_model(forms.build(net, description(5)))
+    images = [start(source).normalized(image(64, 96, k)[None]) for k in range(2)]
+    file = quantize.Quantizer(source, iter(images), "openvino").network().file
+    wanted, found = ([start(file, r).run(x) for x in images] for r in ("onnxruntime", "openvino"))
+    apart = np.sqrt(np.mean([np.square(a - b) for a, b in zip(found, wanted)]) / np.var(wanted))
+    assert apart < error(file, source, images) < 0.5
+    assert capsys.readouterr() == ("", "")
 
 
 def test_parts_are_ranked_by_what_they_change(made):
@@ -143,6 +174,9 @@ def test_the_whole_file(made, tmp_path):
     assert (classes[0] == segment(backend, pixels, Protocol())).mean() > 0.999
 
 
+LINES = ("calibrated", "mIoU", "in", "speed", "->")
+
+
 @pytest.fixture
 def saved(tmp_path):
     info = data.info("synthetic")
@@ -153,16 +187,23 @@ def saved(tmp_path):
     return tmp_path / "net.params"
 
 
-def test_command(saved, tmp_path, capsys):
+@pytest.mark.parametrize("runtime", ("onnxruntime", "openvino"))
+def test_command(saved, tmp_path, capsys, runtime):
+    if runtime == "openvino":
+        needs_nncf()
+    more = [] if runtime == "onnxruntime" else ["--runtime", runtime]
     out = tmp_path / "net.onnx"
-    assert main(["quantize", str(saved), "-o", str(out), "--images", "3", "--force"]) == 0
+    assert main(["quantize", str(saved), "-o", str(out), "--images", "3", "--force", *more]) == 0
     said = capsys.readouterr().out
-    assert "mIoU      float32" in said and "int8 in onnxruntime" in said
+    assert "mIoU      float32" in said and f"int8 in {runtime}" in said
+    assert all(line.split()[0] in LINES for line in said.splitlines())
     meta = onnxfile.read(out).meta
     assert meta["precision"] == "int8" and meta["quantization"]["images"] == 3
-    assert out.stat().st_size < 0.5 * saved.stat().st_size
+    if runtime == "onnxruntime" or packages.version("nncf") >= "3":  # older ones leave float32
+        assert out.stat().st_size < 0.5 * saved.stat().st_size
     assert main(["eval", "--checkpoint", str(out), "-o", str(tmp_path / "e"), "--ctx", "cpu"]) == 0
     result = json.loads((tmp_path / "e/results.json").read_text())
+    assert result["runtime"]["name"] == meta["quantization"]["runtime"] == runtime
     assert result["miou"] == pytest.approx(meta["quantization"]["miou"]["int8"], abs=1e-9)
 
 
@@ -172,8 +213,8 @@ def test_calibration_sees_images_as_the_protocol_does(route, tmp_path, monkeypat
     meta = checkpoint.describe(net, description(5), protocol=Protocol(base_size=120).as_dict())
     checkpoint.save(tmp_path / "net.params", net, meta)
     for module in (quantize, integers):
-        monkeypatch.setattr(module, "Quantizer", lambda source, images: given.extend(images))
-    args = argparse.Namespace(images=2, form=None)
+        monkeypatch.setattr(module, "Quantizer", lambda source, images, *_: given.extend(images))
+    args = argparse.Namespace(images=2, form=None, runtime=None)
     train = Images(((64, 96), (96, 64), (48, 96)))
     route = getattr(command, route)(args, checkpoint.read(tmp_path / "net.params"), train)
     sizes = [net.valid_size(*size) for size in ((80, 120), (60, 120))]  # the first and the last
@@ -221,7 +262,8 @@ def test_what_loses_too_much_is_not_written(saved, tmp_path, capsys, monkeypatch
 def test_wrong_use(saved, tmp_path, capsys):
     for more, words in (
         (["-o", "net.txt"], "must end in .params or .onnx"),
-        (["-o", "net.params", "--form", "classes"], "for .onnx files"),
+        (["-o", "net.params", "--form", "classes"], "--form is for .onnx files"),
+        (["-o", "net.params", "--runtime", "openvino"], "--runtime is for .onnx files"),
         (["-o", "net.onnx", "--images", "0"], "counts from 1"),
         (["-o", str(saved)], "the checkpoint itself"),
     ):
@@ -229,3 +271,46 @@ def test_wrong_use(saved, tmp_path, capsys):
         assert words in capsys.readouterr().err
     assert main(["quantize", str(saved), "-o", str(saved / "below" / "net.onnx")]) == 1
     assert "cannot be written" in capsys.readouterr().err  # before the work
+
+
+def test_nncf_missing(saved, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("openvino", reason="needs pip install openvino")
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    out = tmp_path / "net.onnx"
+    assert main(["quantize", str(saved), "-o", str(out), "--runtime", "openvino"]) == 2
+    assert "needs nncf, which is not installed" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["net.params"]
+
+
+@pytest.mark.parametrize(
+    "about, installed, wanted",
+    (
+        ({"runtime": "openvino"}, True, "openvino"),
+        ({"runtime": "openvino"}, False, "onnxruntime"),
+        ({"runtime": "later"}, True, "onnxruntime"),
+        ({"runtime": []}, True, "onnxruntime"),
+        ([], True, "onnxruntime"),
+        (None, True, "onnxruntime"),
+    ),
+)
+def test_the_runtime_that_a_file_was_made_for(monkeypatch, about, installed, wanted):
+    monkeypatch.setattr(runtimes, "version", lambda name: "2026.1" if installed else None)
+    file = onnxfile.NetworkFile(None, {"quantization": about})
+    assert runtimes.made_for(file) == wanted
+
+
+def test_concatenations_stay_in_float():
+    """And what reads them, up to the next convolution; but not what reads sizes."""
+    node = onnx.helper.make_node
+    nodes = [
+        node("Conv", ["image", "w"], ["a"], "a"),
+        node("Concat", ["a", "image"], ["b"], "b"),
+        node("Relu", ["b"], ["c"], "c"),
+        node("Conv", ["c", "w"], ["d"], "d"),
+        node("Conv", ["d", "w"], ["e"], "e"),
+        node("Concat", ["height", "width"], ["sizes"], "sizes"),
+        node("Resize", ["e", "", "", "sizes"], ["f"], "f"),
+        node("Conv", ["f", "w"], ["g"], "g"),
+    ]
+    graph = onnx.helper.make_graph(nodes, "net", [], [])
+    assert calibrate._joints(graph) == ["b", "c", "d", "sizes"]

@@ -28,7 +28,7 @@ from mxnet.contrib import quantization as tools
 from .. import checkpoint, nn
 from ..errors import MXNetSegError
 from ..inference import checkpoints
-from . import summands
+from . import equalize, summands
 from .sensitivity import Quantized, operators, part_of, summary
 
 BACKEND = "MKLDNN_QUANTIZE"
@@ -77,7 +77,9 @@ class Quantizer:
         names = {p.name: n for n, p in self._net._collect_params_with_prefix().items()}
         self.groups, self._never = _groups(self._joined, names, self._values)
         self._shortcuts = summands.shortcuts(self._joined, self._values)
-        self._ranges = {}
+        self._pairs = equalize.pairs(self._joined, self._values)
+        self._equal = {summands.output(pair.name) for pair in self._pairs}
+        self._ranges, self._highs = {}, {}
         first = list(itertools.islice(images, TRIAL_IMAGES))
         self._calibrate(first)
         self.way = self._best_way(first)
@@ -130,12 +132,16 @@ class Quantizer:
         values = array.asnumpy()
         low, high = self._ranges.get(name, (np.inf, -np.inf))
         self._ranges[name] = (min(low, float(values.min())), max(high, float(values.max())))
+        if name in self._equal:
+            high = values.max(axis=(0, 2, 3))
+            self._highs[name] = np.maximum(self._highs.get(name, high), high)
 
     def _file(self, way, floating=()):
         """A Checkpoint in integers, without a probe."""
         joined, values, known = summands.without_sign(
             self._joined, self._values, self._ranges, self._shortcuts
         )
+        values = equalize.equalized(values, self._highs, self._pairs)
         excluded = [*self._never, *operators(self.groups, floating)]
         excluded += summands.mismatched(joined, known, set(excluded), way.types == "int8")
         excluded = list(dict.fromkeys(excluded))

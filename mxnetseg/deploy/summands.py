@@ -46,7 +46,7 @@ def shortcuts(symbol, values):
         made = nodes[number]
         plain = made["op"] == CONVOLUTION and not _has_sum(made) and not _acts(made)
         if plain and readers.count(number) == 1:
-            pair = [_offset(each, nodes, values) for each in (made, node)]
+            pair = [_offset(each, values) for each in (made, node)]
             if all(pair):
                 found.append(Shortcut(made["name"], *pair))
     return found
@@ -127,16 +127,16 @@ def apart(symbol):
 
 
 def _cut_sum(node):
-    (inner,) = node["subgraphs"]
-    (add,) = [each for each in inner["nodes"] if each["op"] in ("elemwise_add", "_Plus")]
-    kept, summand = _parts(add, inner["nodes"])
-    gone = sorted({inner["nodes"].index(add), summand})
-    shift = {k: k - sum(g < k for g in gone) for k in range(len(inner["nodes"]))}
-    inner["nodes"] = [each for k, each in enumerate(inner["nodes"]) if k not in gone]
-    for each in inner["nodes"]:
+    (joined,) = node["subgraphs"]
+    (add,) = [each for each in joined["nodes"] if each["op"] in ("elemwise_add", "_Plus")]
+    kept, summand = _parts(add, joined["nodes"])
+    gone = sorted({joined["nodes"].index(add), summand})
+    shift = {k: k - sum(g < k for g in gone) for k in range(len(joined["nodes"]))}
+    joined["nodes"] = [each for k, each in enumerate(joined["nodes"]) if k not in gone]
+    for each in joined["nodes"]:
         each["inputs"] = [[shift[k], *more] for k, *more in each["inputs"]]
-    inner["heads"] = [[shift[kept], 0, 0]]
-    inner["arg_nodes"] = [k for k, each in enumerate(inner["nodes"]) if each["op"] == "null"]
+    joined["heads"] = [[shift[kept], 0, 0]]
+    joined["arg_nodes"] = [k for k, each in enumerate(joined["nodes"]) if each["op"] == "null"]
     inner.pop("node_row_ptr", None)
     node["attrs"].pop("with_sum")
     node["inputs"].pop()
@@ -173,28 +173,39 @@ def _acts(node):
     return _flag(node, "with_act") or _flag(node, "with_postsum_act")
 
 
-def _inner(node):
-    return [inner for graph in node.get("subgraphs", ()) for inner in graph["nodes"]]
+def inner(node):
+    """The nodes of what was joined to an operator; none for others."""
+    return [each for graph in node.get("subgraphs", ()) for each in graph["nodes"]]
+
+
+def parameters(node, kind):
+    """What an operator of some kind inside a joined one reads, by the names outside."""
+    nodes = inner(node)
+    (reading,) = [each for each in nodes if each["op"] == kind]
+    # inside, a 0 for the first output is put behind the name
+    return [nodes[number]["name"][:-1] for number, *_ in reading["inputs"]]
+
+
+def is_rectified(node):
+    """Whether a convolution without a sum ends with a ReLU, bounded or not."""
+    last = inner(node)[-1]
+    relu = last["op"] == "Activation" and last["attrs"]["act_type"] == "relu"
+    return not _has_sum(node) and (relu or (last["op"] == "clip" and _ends_without_sign(node)))
 
 
 def _ends_without_sign(node):
     """Whether a convolution's integers have no sign: oneDNN's choice behind these activations."""
-    last = _inner(node)[-1]
+    last = inner(node)[-1]
     if last["op"] == "Activation":
         return last["attrs"]["act_type"] in ("relu", "sigmoid", "softrelu")
     return last["op"] == "clip" and float(last["attrs"]["a_min"]) == 0
 
 
-def _offset(node, nodes, values):
+def _offset(node, values):
     """The parameter that is added to a convolution's result, or None."""
-    inner = _inner(node)
-    kinds = {each["op"]: each for each in inner}
-    reading = kinds.get("BatchNorm", kinds["Convolution"])
-    wanted = [inner[number]["name"] for number, *_ in reading["inputs"]]
-    if len(wanted) < 3:
-        return None  # a convolution without bias
-    name = wanted[2][:-1]  # inside, a 0 for the first output is put behind the name
-    return name if name in values else None
+    kinds = [each["op"] for each in inner(node)]
+    read = parameters(node, "BatchNorm" if "BatchNorm" in kinds else "Convolution")
+    return read[2] if len(read) > 2 and read[2] in values else None  # some have no bias
 
 
 def _with_relu(symbol, names):
@@ -202,16 +213,16 @@ def _with_relu(symbol, names):
     graph = json.loads(symbol.tojson())
     for node in graph["nodes"]:
         if node["name"] in names:
-            (inner,) = node["subgraphs"]
-            last = inner["heads"][0]
+            (joined,) = node["subgraphs"]
+            last = joined["heads"][0]
             act = {
                 "op": "Activation",
                 "name": node["name"] + "_relu",
                 "attrs": {"act_type": "relu"},
                 "inputs": [last],
             }
-            inner["nodes"].append(act)
-            inner["node_row_ptr"].append(inner["node_row_ptr"][-1] + 1)
-            inner["heads"] = [[len(inner["nodes"]) - 1, 0, 0]]
+            joined["nodes"].append(act)
+            joined["node_row_ptr"].append(joined["node_row_ptr"][-1] + 1)
+            joined["heads"] = [[len(joined["nodes"]) - 1, 0, 0]]
             node.setdefault("attrs", {})["with_act"] = "true"
     return mx.sym.load_json(json.dumps(graph))

@@ -125,6 +125,7 @@ CHOICES = [PLAIN, USUAL, OPENVINO, BF16]
 
 def reasons(monkeypatch, off, choices=CHOICES):
     started(monkeypatch, off)
+    monkeypatch.setattr(ways, "_foreign", lambda subject: True)
     return {e.way: e.why for e in crew.enter(None, choices, TRIED, None)[0]}
 
 
@@ -310,7 +311,31 @@ def test_integers_of_onnx(params, tmp_path, capsys):
     if packages.version("openvino"):
         assert set(rows) == {"onnxruntime int8", "openvino int8", "openvino static int8"}
     command = ["eval", "--checkpoint", str(path), "--runtime", "auto", "-o", str(tmp_path / "e")]
-    assert cli.main([*command, "--data", "synthetic", "--ctx", "cpu", "--set", *SMALL]) == 0
+    more = ["--data", "synthetic", "--ctx", "cpu", "--set", *SMALL]
+    assert cli.main([*command, *more]) == 0
     assert "int8" in capsys.readouterr().out
     result = json.loads((tmp_path / "e/results.json").read_text())
     assert result["runtime"]["precision"] == "int8"
+    assert cli.main([*command[:3], "--runtime", "onnxruntime", *command[5:], *more]) == 0
+    assert "OpenVINO computes" not in capsys.readouterr().err
+    if packages.version("openvino"):
+        assert cli.main([*command[:3], "--runtime", "openvino", *command[5:], *more]) == 0
+        assert "OpenVINO computes other things" in capsys.readouterr().err
+
+
+def test_what_a_file_was_made_for_is_the_usual_way(monkeypatch):
+    class File:
+        in_mxnet, precision, path = False, "int8", "net_int8.onnx"
+        meta = {"quantization": {"runtime": "openvino"}}
+        network_file = lambda self: self  # noqa: E731
+
+    theirs = INT8._replace(runtime="openvino")
+    for module in (packages, runtimes):
+        monkeypatch.setattr(module, "version", lambda name: "1")
+    found = ways.of(File(), ["cpu"])
+    assert found == [theirs, theirs._replace(static=True), INT8]
+    assert not any(ways.risky(way, File()) for way in found)
+    monkeypatch.setattr(File, "meta", {})
+    found = ways.of(File(), ["cpu"])
+    assert found == [INT8, theirs, theirs._replace(static=True)]
+    assert [ways.risky(way, File()) for way in found] == [False, True, True]

@@ -1,5 +1,6 @@
 """What runs a network, for verbs that run one: --checkpoint, --runtime and --ctx."""
 
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -8,6 +9,11 @@ from . import places, precision
 
 NAMES = ("mxnet", "onnxruntime", "openvino")
 AUTO = "auto"
+
+FOREIGN = (
+    "mxnetseg: OpenVINO computes other things than the integers of {} mean for some networks: give "
+    "--runtime auto, which proves it, or write a file with `mxnetseg quantize --runtime openvino`."
+)
 
 
 class Found(NamedTuple):
@@ -83,6 +89,8 @@ def start(args, found, first):
         print(why)
     else:
         file = found.file or _converted(found.saved)
+        if name == "openvino" and found.saved.in_integers and runtimes.made_for(file) != name:
+            print(FOREIGN.format(file.path), file=sys.stderr)
         backend = runtimes.start(name, file, args.ctx, precision=lower)
     return backend, "{name} {version}, {precision}".format(**backend.runtime)
 

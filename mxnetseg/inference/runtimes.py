@@ -153,11 +153,15 @@ def _openvino_request(file, device, threads, static=False, precision=None):
         raise _refused(file, "OpenVINO", version, error) from None
     if not static:
         return lambda x: request.infer([x])[0], facts
-    requests = {}
+    requests, integers = {}, file.meta.get("precision") == "int8"
 
     def run(x):
-        known = x.shape in requests or len(requests) < STATIC_SIZES
-        shape = x.shape if known else None  # None: one network for all other sizes
+        shape = x.shape
+        if shape not in requests and len(requests) >= STATIC_SIZES:
+            if integers:  # right for one size does not mean right for any
+                requests.pop(next(iter(requests)))
+            else:
+                shape = None  # one network for all other sizes
         if shape not in requests:
             requests[shape] = compiled(shape)
         return requests[shape].infer([x])[0]

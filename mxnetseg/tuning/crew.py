@@ -99,10 +99,10 @@ class Crew:
 
 def enter(subject, choices, tried, devices):
     """As ``race.enter``; ways that may end the process first prove themselves in another."""
-    entries, wanted = race.enter(
-        subject, [way for way in choices if not ways.risky(way)], tried, devices
-    )
-    for way in filter(ways.risky, choices):
+    risky = [way for way in choices if ways.risky(way, subject)]
+    safe = [way for way in choices if way not in risky]
+    entries, wanted = race.enter(subject, safe, tried, devices)
+    for way in risky:
         try:
             with Crew(subject, None, [way], thread_limit(), tried, wanted) as crew:
                 entry = crew.entries()[0]

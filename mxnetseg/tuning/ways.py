@@ -79,22 +79,37 @@ def of(subject, devices=None, quick=False, lower=None):
         lower: "bf16": OpenVINO's of that precision besides, whether it can be had or not.
     """
     kind = Way("mxnet", precision=subject.precision)
-    if subject.in_mxnet and subject.precision == "int8":
-        return [kind, kind._replace(static=False)]
+    if subject.precision == "int8":
+        return _of_integers(kind, subject, devices, quick)
     found = []
     if subject.in_mxnet and _contexts(devices) is not None:
         found += [PLAIN]
         if all(c.device_type != "gpu" for c in _contexts(devices)):
             found += [USUAL]
             found += [] if quick else [PLAIN._replace(static=False), USUAL._replace(static=False)]
-    integers = subject.precision == "int8"  # OpenVINO has to be held against ONNX Runtime
-    if integers or (packages.version("onnx") and packages.version("onnxruntime")):
+    if packages.version("onnx") and packages.version("onnxruntime"):
         found += [kind._replace(runtime="onnxruntime")]
     if packages.version("onnx") and packages.version("openvino") and _on_cpu(devices):
         found += _openvino(kind, quick)
     if lower:
         found += _openvino(kind._replace(precision=lower), quick)
     return found
+
+
+def _of_integers(kind, subject, devices, quick):
+    """Of a file that `quantize` wrote; what it was made for comes first."""
+    if subject.in_mxnet:
+        return [kind, kind._replace(static=False)]
+    theirs = _openvino(kind, quick) if packages.version("openvino") and _on_cpu(devices) else []
+    first = kind._replace(runtime="onnxruntime")
+    if theirs and not _foreign(subject):
+        return theirs + ([first] if packages.version("onnxruntime") else [])
+    return [first, *theirs]
+
+
+def _foreign(subject):
+    """Whether a file of integers was not made for OpenVINO."""
+    return runtimes.made_for(subject.network_file()) != "openvino"
 
 
 def _openvino(kind, quick):
@@ -123,9 +138,9 @@ def _providers():
     return packages.onnxruntime().get_available_providers()
 
 
-def risky(way):
+def risky(way, subject):
     """Whether a way may end the process, as OpenVINO 2026.4 does for some networks of integers."""
-    return way.runtime == "openvino" and way.precision == "int8"
+    return way.runtime == "openvino" and way.precision == "int8" and _foreign(subject)
 
 
 def rounded(subject, way):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from types import SimpleNamespace
 
 import cv2
 import mxnet as mx
@@ -86,6 +87,34 @@ def test_bfloat16_where_the_processor_has_it(wanted, model):
     expected, found = wanted(batch).asnumpy(), run(batch).asnumpy()
     off = np.sqrt(np.square(found - expected).mean()) / expected.std()
     assert 1e-4 < off < 0.2  # numbers of 8 bits, in some thirty layers
+
+
+@pytest.mark.parametrize("precision, shapes", (
+    ("float32", [(1,), (2,), None]), ("int8", [(1,), (2,), (3,), (1,)]),
+))  # fmt: skip
+def test_integers_are_never_compiled_for_any_size(monkeypatch, precision, shapes):
+    """What was proven for one size; other files get one network for all sizes beyond some."""
+    compiled = []
+
+    class Core:
+        read_model = lambda self, model: Network()  # noqa: E731
+        compile_model = lambda self, network, *_: compiled.append(network.shape) or network  # noqa: E731
+
+    class Network:
+        shape = None
+        reshape = lambda self, shape: setattr(self, "shape", tuple(shape))  # noqa: E731
+        create_infer_request = lambda self: self  # noqa: E731
+        infer = lambda self, inputs: inputs  # noqa: E731
+
+    package = SimpleNamespace(__version__="1", Core=Core)
+    monkeypatch.setattr(runtimes, "openvino", lambda: package)
+    monkeypatch.setattr(runtimes, "STATIC_SIZES", 2)
+    model = SimpleNamespace(SerializeToString=lambda: b"")
+    file = onnxfile.NetworkFile(model, {"precision": precision})
+    run, _ = runtimes._openvino_request(file, "cpu", 1, static=True)
+    for size in (1, 2, 2, 3, 1):
+        assert run(np.zeros(size)).shape == (size,)
+    assert compiled == shapes
 
 
 def test_rules_of_sizes():

@@ -137,7 +137,7 @@ def _cut_sum(node):
         each["inputs"] = [[shift[k], *more] for k, *more in each["inputs"]]
     joined["heads"] = [[shift[kept], 0, 0]]
     joined["arg_nodes"] = [k for k, each in enumerate(joined["nodes"]) if each["op"] == "null"]
-    inner.pop("node_row_ptr", None)
+    joined.pop("node_row_ptr", None)
     node["attrs"].pop("with_sum")
     node["inputs"].pop()
 

@@ -108,6 +108,16 @@ def test_other_results_than_where_it_was_written(made, tmp_path):
         checkpoints.of_checkpoint(saved, [mx.cpu()])
 
 
+def test_sigmoids_are_those_of_onednn():
+    x = mx.sym.var("data")
+    symbol = integers._with_activations(mx.sym.sigmoid(x + 1, name="gate") * x)
+    assert "sigmoid" not in {node["op"] for node in json.loads(symbol.tojson())["nodes"]}
+    values = np.linspace(-20, 20, 96).reshape(1, 2, 6, 8).astype(np.float32)
+    found = symbol.eval(data=mx.nd.array(values))[0].asnumpy()
+    wanted = values / (1 + np.exp(-(values + 1.0)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_grouped_convolutions_stay_in_float(tmp_path):
     """MXNet gives nonsense for them in integers; eprnet has some, beside depthwise ones."""
     saved = written(settled("eprnet", 5), tmp_path / "net.params")

@@ -12,6 +12,7 @@ from ..inference.logits import logits_of
 from ..nn import Normalize
 
 NOISE = 1e-6  # on the normalised image, where the network amplifies rounding
+DRAWS = 4  # of noise
 NOISE_FACTOR = 10  # rounding happens in every layer, the noise comes in only once
 
 SIZES = ((1, 72, 104), (1, 128, 88), (2, 131, 197))  # N, H, W, before the network's own rules
@@ -65,15 +66,22 @@ def verify(run, net, description, rules):
         deviation = float(logits.std()) or 1.0
         allowed = TOLERANCE
         if not difference <= allowed * deviation:
-            noise = mx.nd.random.normal(0, NOISE, x.shape)
-            disturbed = np.abs(_full_logits(net, x + noise) - logits).max()
-            allowed = max(allowed, NOISE_FACTOR * float(disturbed) / deviation)
+            allowed = max(allowed, NOISE_FACTOR * _moved_by_noise(net, x, logits) / deviation)
         found.append((difference / deviation, allowed))
     difference, allowed = max(found, key=lambda pair: pair[0] / pair[1])
     report = Report(sizes, difference, allowed)
     if not difference <= allowed:
         raise MXNetSegError(f"The exported file does not agree with the network {report}.")
     return report
+
+
+def _moved_by_noise(net, x, logits):
+    """The most by which a little noise moves the network's logits for images x.
+
+    Of several draws: ResNeSt with random weights jumps by a tenth of the deviation in nine of ten.
+    """
+    noises = (mx.nd.random.normal(0, NOISE, x.shape) for _ in range(DRAWS))
+    return max(float(np.abs(_full_logits(net, x + n) - logits).max()) for n in noises)
 
 
 def least_difference(output, logits, form):

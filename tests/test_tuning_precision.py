@@ -317,10 +317,10 @@ def test_integers_of_onnx(params, tmp_path, capsys):
     result = json.loads((tmp_path / "e/results.json").read_text())
     assert result["runtime"]["precision"] == "int8"
     assert cli.main([*command[:3], "--runtime", "onnxruntime", *command[5:], *more]) == 0
-    assert "OpenVINO computes" not in capsys.readouterr().err
-    if packages.version("openvino"):
-        assert cli.main([*command[:3], "--runtime", "openvino", *command[5:], *more]) == 0
-        assert "OpenVINO computes other things" in capsys.readouterr().err
+    refused = [*command[:3], "--runtime", "openvino", *command[5:], *more]
+    for other in (refused, ["speed", str(path), "--runtime", "openvino", *few]):
+        assert cli.main(other) == 2
+        assert "Give --runtime onnxruntime, or auto" in capsys.readouterr().err
 
 
 def test_what_a_file_was_made_for_is_the_usual_way(monkeypatch):

@@ -1,6 +1,5 @@
 """What runs a network, for verbs that run one: --checkpoint, --runtime and --ctx."""
 
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -10,9 +9,10 @@ from . import places, precision
 NAMES = ("mxnet", "onnxruntime", "openvino")
 AUTO = "auto"
 
-FOREIGN = (
-    "mxnetseg: OpenVINO computes other things than the integers of {} mean for some networks: give "
-    "--runtime auto, which proves it, or write a file with `mxnetseg quantize --runtime openvino`."
+OTHERS = (
+    "{} holds 8-bit integers for {}, and OpenVINO computes something else from them for some "
+    "networks. Give --runtime {}, or auto, which proves what it takes; or write a file with "
+    "`mxnetseg quantize --runtime openvino`."
 )
 
 
@@ -89,10 +89,22 @@ def start(args, found, first):
         print(why)
     else:
         file = found.file or _converted(found.saved)
-        if name == "openvino" and found.saved.in_integers and runtimes.made_for(file) != name:
-            print(FOREIGN.format(file.path), file=sys.stderr)
-        backend = runtimes.start(name, file, args.ctx, precision=lower)
+        backend = other(name, file, args.ctx, lower)
     return backend, "{name} {version}, {precision}".format(**backend.runtime)
+
+
+def other(name, file, devices, lower):
+    """A backend of a runtime other than MXNet; ``lower``: see ``precision.asked``.
+
+    Raises:
+        UsageError: OpenVINO is to run integers that were made for another runtime.
+    """
+    from ..inference import runtimes
+
+    made_for = runtimes.made_for(file)
+    if name == "openvino" != made_for and file.checkpoint.in_integers:
+        raise UsageError(OTHERS.format(file.path, made_for, made_for))
+    return runtimes.start(name, file, devices, precision=lower)
 
 
 def _converted(saved):

@@ -16,7 +16,7 @@ HELP = "measure how fast networks are"
 EXAMPLES = """examples:
   mxnetseg speed weights/bisenet/run/best.params --image photo.jpg
   mxnetseg speed pidnet_s --protocol pidnet --threads 1
-  mxnetseg speed best.params --compare net_int8.onnx --runtime mxnet onnxruntime openvino
+  mxnetseg speed best.params --compare net_int8.onnx --runtime mxnet onnxruntime
   mxnetseg speed best.params --tune --size 512 1024 --precision bf16
   mxnetseg speed pidnet_s --compare sanet_s bisenet --size 512 1024 --json"""
 
@@ -163,7 +163,7 @@ def _contestants(one, contexts, fuses, args, size):
             backend = _chosen(one, args, size, lower)
         else:
             file = file or _exported(one)
-            backend = runtimes.start(name, file, ["cpu"], precision=lower)
+            backend = backends.other(name, file, ["cpu"], lower)
         fused = backend.runtime.get("fused")
         found.append(Contestant(one.title, backend.runtime["name"], fused, backend, about.channels))
     return found

@@ -137,10 +137,24 @@ def compare_steps(name):
     calm(net, x)
     wanted, exact = step(net, net, criterion, x, y)
     loss, gradient = step(net, precision.network(net, "bfloat16"), criterion, x, y)
-    turned = gradient @ exact / (np.linalg.norm(gradient) * np.linalg.norm(exact))
+    turned = cosine(gradient, exact)
     longer = np.linalg.norm(gradient) / np.linalg.norm(exact)
     print(f"{name}: loss {loss / wanted:.4f}, cosine {turned:.4f}, length {longer:.4f}")
-    return loss / wanted, turned, longer
+    found = loss / wanted, turned, longer
+    if not near(found):
+        for parameter in before:
+            if parameter.grad_req != "null":
+                value = parameter.data()
+                parameter.set_data(
+                    value * (1 + mx.nd.random.uniform(-(2**-12), 2**-12, value.shape))
+                )
+        if cosine(step(net, net, criterion, x, y)[1], exact) < 0.9:
+            pytest.skip("in float32, too, weights that differ by 2^-12 turn this gradient")
+    return found
+
+
+def cosine(x, y):
+    return x @ y / (np.linalg.norm(x) * np.linalg.norm(y))
 
 
 # An operator that is wrong is found by the last test of this part. Networks themselves make much of

@@ -7,6 +7,7 @@ What is wrong in MXNet 1.9.1, and done about it:
 * convolutions in groups, except depthwise ones, give nonsense in integers: they stay in float;
 * a convolution that a sum and an activation other than ReLU were joined to fails: it does, too;
 * the product of a map with a sign and one without fails: products stay in float;
+* a ReLU that was not joined to a convolution gives nonsense (SANet): such activations do, too;
 * sums that are joined to a convolution are misread (:mod:`~mxnetseg.deploy.summands`);
 * elsewhere, too, types may not fit together: several *ways* are tried on images, and the nearest to
   float32 is taken;
@@ -280,9 +281,7 @@ def _stays_float(node, parameters):
     attributes = node.get("attrs", {})
     if attributes.get("global_pool", "").lower() in ("true", "1"):
         return True
-    if node["op"] == "Activation":
-        return _is_curved(node)  # it would say so on standard error
-    if node["op"] in PRODUCTS:
+    if node["op"] == "Activation" or node["op"] in PRODUCTS:
         return True
     inner = [n for graph in node.get("subgraphs", ()) for n in graph["nodes"]]
     for convolution in (n for n in (node, *inner) if n["op"] == "Convolution"):

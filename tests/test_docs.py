@@ -98,6 +98,15 @@ def test_every_file_of_ours_that_is_named_exists(page):
     assert missing == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_section_that_is_linked_exists(page):
+    for target, section in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text()):
+        text = (page.parent / target if target else page).read_text()
+        titles = re.findall(r"^#+ (.*)$", text, re.M)
+        anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+        assert section in anchors
+
+
 @pytest.mark.parametrize("name", models.names())
 def test_every_option_of_a_network_is_described(name):
     network = base.find(name)

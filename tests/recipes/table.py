@@ -1,6 +1,7 @@
 """The tables of docs/recipes.md, from the facts and the files."""
 
 from mxnetseg import config
+from mxnetseg.columns import counted
 
 from . import facts
 
@@ -28,7 +29,7 @@ def _line(name, row):
         rate += f" (head x {row['head']})"
     split = SPLITS.get(experiment.data.train_split, experiment.data.train_split)
     epochs = f"{run.stop_after} of {run.epochs}" if run.stop_after else run.epochs
-    devices = f", {row['devices']} devices" if row["devices"] else ""
+    devices = f", {counted(row['devices'], 'device')}" if row["devices"] else ""
     note = "" if row.get("run", True) else " ¹"
     cells = (
         f"[{name}](../configs/{name}.yaml){note}", split, crop, f"{run.batch_size}{devices}",

@@ -141,6 +141,8 @@ def read(path, any_network=False, integers=False):
     path = str(path)
     if not os.path.isfile(path):
         path = shipped.find(path) or path
+    if os.path.isdir(path):
+        raise UsageError(f"{path} is a folder: name the file in it, such as best.params.")
     if not os.path.isfile(path):
         also = f" Shipped ones: {', '.join(shipped.names())}." if shipped.names() else ""
         raise UsageError(f"There is no checkpoint {path}.{also}")

@@ -19,11 +19,18 @@ result."""
 CLASS_WEIGHT_RULES = ("auto:median", "auto:enet", "auto:inverse_log")
 
 
+def _size(value):
+    sides = value if isinstance(value, (list, tuple)) and len(value) == 2 else [value]
+    if value is not None and not all(type(side) is int and side > 0 for side in sides):
+        raise ValueError("it is a side, or [height, width], of 1 pixel or more")
+    return value
+
+
 class Section(pydantic.BaseModel):
     """Part of the experiment; refuses keys that it does not know."""
 
     model_config = pydantic.ConfigDict(
-        extra="forbid", validate_assignment=True, protected_namespaces=()
+        extra="forbid", validate_assignment=True, protected_namespaces=(), allow_inf_nan=False
     )
 
 
@@ -139,6 +146,11 @@ class Train(Section):
         None, ge=1, description="epochs; ends the run there, with the schedule of all epochs"
     )
 
+    @pydantic.field_validator("crop_size", mode="before")
+    @classmethod
+    def _side_or_pair(cls, value):
+        return _size(value)
+
 
 class Optim(Section):
     """Optimiser and learning rate."""
@@ -243,10 +255,17 @@ class Eval(Section):
         description="what is averaged: probabilities, exponentials of the logits (of the sum or "
         "the mean of mirror images), or logits; null: prob",
     )
-    base_size: Optional[int] = Field(None, description="long side at scale 1; null: the image's")
+    base_size: Optional[int] = Field(
+        None, ge=1, description="long side at scale 1; null: the image's"
+    )
     windows: Optional[Literal["shift", "pad"]] = Field(
         None, description="the last windows of slide; null: shift"
     )
+
+    @pydantic.field_validator("crop_size", "stride", mode="before")
+    @classmethod
+    def _side_or_pair(cls, value):
+        return _size(value)
 
 
 class Log(Section):

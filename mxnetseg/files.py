@@ -60,9 +60,15 @@ def copy(source, target):
 
 def check_folder(path):
     """Make a folder, and an error now rather than after the work if it cannot be written."""
-    with replacing(Path(path) / ".writable") as aside:
-        aside.touch()
-    (Path(path) / ".writable").unlink()
+    probe = Path(path) / f".writable.{os.getpid()}.{threading.get_ident()}"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except FileExistsError:
+        raise MXNetSegError(f"{path} is a file; name a folder.") from None
+    except OSError as error:
+        raise cannot_write(path, error) from None
 
 
 def write(path, content):

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mxnetseg import checkpoint, cli, runtime
+from mxnetseg import checkpoint, cli, files, runtime
+from mxnetseg.errors import MXNetSegError
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--model", "bisenet", "--backbone", "xception39", "--crop", "64", "--batch-size", "4",
@@ -250,3 +251,29 @@ def test_options_of_data_sets_reach_every_verb(trained, tmp_path, capsys):
     assert code == 2 and "Did you mean scenes" in err
     code, _, err = run(capsys, *line, "--set", "train.epochs=1")
     assert code == 2 and "data.options.KEY=VALUE" in err
+
+
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        (["complexity", "fcn", "--batch", "0"], "argument --batch: 0 is no whole number from 1 on"),
+        (["models", "--classes", "-2"], "argument --classes: -2 is no whole number from 1 on"),
+        (["eval", "--crop", "0"], "argument --crop: 0 is no whole number from 1 on"),
+        (["launch", "--port", "65534", "--", "train"], "--port 65534 leaves no room"),
+        (["launch", "--", "train", "--modle", "x"], "unrecognized arguments: --modle x"),
+        (["predict", "x.png", "--checkpoint", "."], ". is a folder: name the file in it"),
+    ],
+)
+def test_impossible_numbers_and_folders_are_named(command, message, capsys):
+    assert cli.main(command) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("mxnetseg: ") == 1
+
+
+def test_a_file_where_a_folder_should_be(tmp_path):
+    (tmp_path / "file").touch()
+    for path in ("file", "file/below"):
+        with pytest.raises(MXNetSegError, match="file; name a folder|cannot be written"):
+            files.check_folder(tmp_path / path)
+    files.check_folder(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []

@@ -145,9 +145,9 @@ def experiment(parser):
 
 def sizes(parser):
     parser.add_argument(
-        "--crop", nargs="+", type=int, metavar="N", help="a side, or height and width"
+        "--crop", nargs="+", type=positive, metavar="N", help="a side, or height and width"
     )
-    parser.add_argument("--base", type=int, help="long side at scale 1")
+    parser.add_argument("--base", type=positive, help="long side at scale 1")
 
 
 def network(parser):
@@ -194,8 +194,10 @@ def protocol(parser):
         metavar="NAME",
         help="whole, slide, or an original's: mxnetseg, semseg, mlmsnet, pidnet, sanet, pmsdsen",
     )
-    parser.add_argument("--crop", nargs="+", type=int, help="window: a side, or height and width")
-    parser.add_argument("--base", type=int, help="long side at scale 1")
+    parser.add_argument(
+        "--crop", nargs="+", type=positive, help="window: a side, or height and width"
+    )
+    parser.add_argument("--base", type=positive, help="long side at scale 1")
     parser.add_argument(
         "--merge", choices=("prob", "exp", "exp_mean", "logits"), help="how scores are merged"
     )
@@ -215,6 +217,13 @@ def flags(args):
     if getattr(args, "no_val", False):
         given["train.validate_every"] = 0
     return {**given, **config.overrides(args.set)}
+
+
+def positive(text):
+    """The type of an argument that counts or measures something."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+    return int(text)
 
 
 def size(values):

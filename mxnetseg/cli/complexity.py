@@ -2,6 +2,7 @@
 
 import json
 
+from . import arguments as shared
 from . import networks
 
 HELP = "parameters, multiply-adds, activations and memory of a network, layer by layer"
@@ -17,9 +18,11 @@ def arguments(parser):
     )
     networks.arguments(parser)
     networks.size_argument(parser)
-    parser.add_argument("--batch", type=int, default=1, help="images")
+    parser.add_argument("--batch", type=shared.positive, default=1, help="images")
     parser.add_argument("--all-outputs", action="store_true", help="the auxiliary outputs too")
-    parser.add_argument("--depth", type=int, metavar="N", help="add up what lies deeper")
+    parser.add_argument(
+        "--depth", type=shared.positive, metavar="N", help="add up what lies deeper"
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
 
 

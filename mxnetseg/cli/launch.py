@@ -1,6 +1,8 @@
 """Train with several workers, on this machine or on several: see docs/several-machines.md."""
 
 from ..errors import UsageError
+from . import arguments as shared
+from . import train
 
 HELP = "train with several workers, on one machine or several"
 EXAMPLES = """examples:
@@ -10,8 +12,12 @@ EXAMPLES = """examples:
 
 
 def arguments(parser):
-    parser.add_argument("--workers", type=int, metavar="N", help="default: one per host")
-    parser.add_argument("--servers", type=int, metavar="N", help="that sum gradients; default: 1")
+    parser.add_argument(
+        "--workers", type=shared.positive, metavar="N", help="default: one per host"
+    )
+    parser.add_argument(
+        "--servers", type=shared.positive, metavar="N", help="that sum gradients; default: 1"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--hosts", metavar="A,B", help="names for ssh; default: this machine")
     where.add_argument("--slurm", action="store_true", help="this is a task that srun started")
@@ -19,7 +25,7 @@ def arguments(parser):
         "--address", metavar="IP", help="under which other hosts reach this machine"
     )
     parser.add_argument(
-        "--port", type=int, metavar="N", help="of the scheduler; further ones follow it"
+        "--port", type=shared.positive, metavar="N", help="of the scheduler; further ones follow it"
     )
     parser.add_argument("command", nargs="*", metavar="-- train ...", help="what workers do")
 
@@ -31,10 +37,12 @@ def run(args):
 
     if args.command[:1] != ["train"]:
         raise UsageError("launch starts training: mxnetseg launch --workers 2 -- train ...")
-    for name in ("workers", "servers"):
-        number = getattr(args, name)
-        if number is not None and number < 1:
-            raise UsageError(f"--{name} {number} must be at least 1.")
+    if args.port is not None and args.port > 65533:
+        raise UsageError(f"--port {args.port} leaves no room below 65535 for the one after it.")
+    workers_own = shared.Parser(prog="mxnetseg train")
+    train.arguments(workers_own)
+    workers_own.add_argument("--debug", action="store_true")
+    workers_own.parse_args(args.command[1:])  # a mistake is told once, not by every process
     servers = args.servers or 1
     if args.slurm:
         processes = launch.slurm_plan(args.workers, servers, os.environ, args.port)

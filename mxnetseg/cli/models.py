@@ -3,6 +3,8 @@
 import gc
 import json
 
+from . import arguments as shared
+
 HELP = "list the networks, or describe one"
 EXAMPLES = """examples:
   mxnetseg models
@@ -12,7 +14,9 @@ EXAMPLES = """examples:
 def arguments(parser):
     parser.add_argument("name", nargs="?", help="default: a table of all")
     parser.add_argument("--backbone", help="default: each network's own; with a name: all")
-    parser.add_argument("--classes", type=int, default=19, help="for the parameter counts")
+    parser.add_argument(
+        "--classes", type=shared.positive, default=19, help="for the parameter counts"
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
 
 

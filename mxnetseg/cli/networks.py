@@ -25,14 +25,16 @@ class Network(NamedTuple):
 def arguments(parser):
     parser.add_argument("--backbone", help="of a network that is named; default: its own")
     parser.add_argument("--output-stride", type=int, choices=(8, 16, 32), help="of its backbone")
-    parser.add_argument("--classes", type=int, help="of a network that is named; default: 19")
+    parser.add_argument(
+        "--classes", type=shared.positive, help="of a network that is named; default: 19"
+    )
     shared.settings(parser, "model.KEY=VALUE")
 
 
 def size_argument(
     parser, text="a side, or height and width; default: 1024 2048, or what the network takes"
 ):
-    parser.add_argument("--size", nargs="+", type=int, metavar="PIXELS", help=text)
+    parser.add_argument("--size", nargs="+", type=shared.positive, metavar="PIXELS", help=text)
 
 
 def find(what, args, initialize=False, contexts=None, integers=False):

@@ -21,6 +21,7 @@ EXAMPLES = """examples:
 
 LIMIT = 0.005  # of mIoU
 RANKING_IMAGES = 4
+TRIAL_IMAGES = 128  # of the validation split, at least, that trials are scored on
 
 
 class Route(NamedTuple):
@@ -62,7 +63,6 @@ def arguments(parser):
 
 def run(args):
     from .. import checkpoint, files
-    from ..deploy import sensitivity
 
     suffix = Path(args.out).suffix.lower()
     if suffix not in (".onnx", ".params"):
@@ -78,14 +78,7 @@ def run(args):
     files.check_folder(Path(args.out).parent)
     train, val = _data(args, saved)
     route = (_for_mxnet if suffix == ".params" else _for_onnx)(args, saved, train)
-    before = _score(route.start(route.source), saved, val)
-    quantized, after = sensitivity.search(
-        route.quantizer,
-        lambda file: _score(route.start(file), saved, val),
-        lambda file: route.start(file).run,
-        list(_images(route.start(route.source), saved, train, RANKING_IMAGES)),
-        before - LIMIT,
-    )
+    quantized, before, after = _search(route, saved, train, val)
     count = min(args.images, len(train))
     print(f"calibrated on {counted(count, 'image')} of {train.info.name}, scored on {len(val)}")
     print(f"mIoU      float32 {before:.4f}, int8 {after:.4f}")
@@ -106,6 +99,36 @@ def run(args):
         route.write(aside, quantized, facts, val[0].image)
     print(f"-> {args.out}")
     return 0
+
+
+def _search(route, saved, train, val):
+    """(Quantized, mIoU in float32, mIoU in integers).
+
+    Of a large validation split the trials see a share. They are made again with all of it if that
+    loses too much.
+    """
+    from ..data.part import Part
+    from ..deploy import sensitivity
+
+    def score(file, images):
+        return _score(route.start(file), saved, images)
+
+    ranked_on = list(_images(route.start(route.source), saved, train, RANKING_IMAGES))
+    share = Part(val, 0, max(1, len(val) // TRIAL_IMAGES))
+    for images in [share, val] if len(share) < len(val) else [val]:
+        before = score(route.source, images)
+        quantized, after = sensitivity.search(
+            route.quantizer,
+            lambda file, images=images: score(file, images),
+            lambda file: route.start(file).run,
+            ranked_on,
+            before - LIMIT,
+        )
+        if images is share:
+            before, after = score(route.source, val), score(quantized.file, val)
+        if after >= before - LIMIT:
+            break
+    return quantized, before, after
 
 
 def _for_onnx(args, saved, train):

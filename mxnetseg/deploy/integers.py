@@ -190,7 +190,7 @@ def start(saved):
 
 
 def verify(source, quantized, image):
-    """Hold a network in integers against float32 at three sizes, one with a batch of two.
+    """Hold a network in integers against float32 at two sizes, in batches of two.
 
     Args:
         source, quantized: Checkpoints. image: uint8 or float32 (H, W, C).

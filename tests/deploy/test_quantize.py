@@ -259,6 +259,29 @@ def test_what_loses_too_much_is_not_written(saved, tmp_path, capsys, monkeypatch
     assert "nothing is written" in capsys.readouterr().err and not out.exists()
 
 
+@pytest.mark.parametrize("lost_on_all, searches", ((0.001, [3]), (0.1, [3, 7])))
+def test_trials_see_a_share_of_a_large_split(monkeypatch, lost_on_all, searches):
+    val, seen = data.create("synthetic", "val", None, size=[32, 32], scenes=7), []
+    lost = {3: 0.0, 7: lost_on_all}
+
+    def score(network, saved, images):
+        if network == "trial":
+            seen.append(len(images))
+        return 0.5 - (0 if network == "float32" else lost[len(images)])
+
+    def search(quantizer, score, run, images, limit):
+        return sensitivity.Quantized("int8"), score("trial")
+
+    monkeypatch.setattr(command, "TRIAL_IMAGES", 2)
+    monkeypatch.setattr(command, "RANKING_IMAGES", 0)
+    monkeypatch.setattr(command, "_score", score)
+    monkeypatch.setattr(command, "_images", lambda *_: [])
+    monkeypatch.setattr(sensitivity, "search", search)
+    route = command.Route("mxnet", "float32", lambda file: file, None, None)
+    found = command._search(route, None, val, val)
+    assert seen == searches and found[1:] == (0.5, 0.5 - lost_on_all)
+
+
 def test_wrong_use(saved, tmp_path, capsys):
     for more, words in (
         (["-o", "net.txt"], "must end in .params or .onnx"),

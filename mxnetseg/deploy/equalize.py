@@ -84,7 +84,7 @@ def _times(value, factor):
 
 def _is_depthwise(node):
     (attributes,) = [n["attrs"] for n in summands.inner(node) if n["op"] == "Convolution"]
-    return 1 < int(attributes["num_group"]) == int(attributes["num_filter"])
+    return 1 < int(attributes.get("num_group", 1)) == int(attributes["num_filter"])
 
 
 def _scaled(node):

@@ -4,7 +4,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from mxnetseg.deploy import equalize, summands
+from mxnetseg.deploy import equalize, integers, summands
 
 from ..settled import settled
 from .test_integers import error, quantizer_of, written
@@ -83,3 +83,10 @@ def test_only_what_can_be_scaled(made):
     assert not found(unit(unit(x, "a", act=None), "b", groups=8))
     assert not found(unit(unit(x, "a", act="sigmoid"), "b", groups=8))
     assert not found(unit(unit(x, "a", fixed=True), "b", groups=8))
+
+
+def test_a_convolution_that_names_no_groups():
+    data = mx.sym.var("data")
+    convolution = mx.sym.Convolution(data, kernel=(3, 3), num_filter=4, name="plain")
+    joined = mx.sym.relu(convolution).get_backend_symbol(integers.BACKEND)
+    assert equalize.pairs(joined, {}) == []

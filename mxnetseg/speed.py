@@ -243,10 +243,16 @@ def take_turns(tasks, how, bar):
     return {key: [turn[key] for turn in turns] for key in tasks}
 
 
+PAUSE = 0.02
+"""Seconds before each of several: threads of the runtime before go on spinning for a while."""
+
+
 def turn(tasks, number, bar=None):
     """{key: seconds}; every second turn goes the other way round."""
     seconds = {}
     for key in list(tasks)[:: -1 if number % 2 else 1]:
+        if len(tasks) > 1:
+            time.sleep(PAUSE)
         start = time.perf_counter()
         tasks[key]()
         seconds[key] = time.perf_counter() - start

@@ -128,5 +128,5 @@ def test_names_that_differ_in_the_ending_only(tmp_path):
 
 def test_a_folder_that_cannot_be_written(folder, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(MXNetSegError, match="cannot be written"):
+    with pytest.raises(MXNetSegError, match="is a file; name a folder"):
         predict_files(predictor_of(), find_images([folder]), tmp_path / "file")

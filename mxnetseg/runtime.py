@@ -172,8 +172,10 @@ def _processor_flags():
 
 
 def has_avx512():
-    """Whether this processor has what oneDNN needs to compute in bfloat16, as far as is known."""
-    return {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= _processor_flags()
+    """Whether oneDNN finds and may use what it needs to compute in bfloat16, as far as is known."""
+    most = os.environ.get("DNNL_MAX_CPU_ISA", "").upper()
+    allowed = most in ("", "ALL", "DEFAULT") or most.startswith("AVX512_CORE")
+    return allowed and {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= _processor_flags()
 
 
 def cpuinfo(key):

@@ -279,7 +279,12 @@ def test_bfloat16_needs_avx512(monkeypatch):
     monkeypatch.setattr(
         runtime, "_processor_flags", lambda: {"avx512f", "avx512bw", "avx512vl", "avx512dq"}
     )
-    precision.check(experiment, [mx.cpu()])
+    for most in ("", "ALL", "AVX512_CORE", "avx512_core_amx"):
+        monkeypatch.setenv("DNNL_MAX_CPU_ISA", most)
+        precision.check(experiment, [mx.cpu()])
+    monkeypatch.setenv("DNNL_MAX_CPU_ISA", "AVX2")  # oneDNN must not use what is there
+    with pytest.raises(UsageError, match="needs a processor with AVX-512"):
+        precision.check(experiment, [mx.cpu()])
 
 
 def test_float32_trains_the_network_itself():

@@ -20,6 +20,7 @@ import numpy as np
 from ..config import PATHS
 from ..errors import MXNetSegError
 from . import rollcall, serving
+from .signals import STOPS
 
 # The store's keys of sums; those below are the parameters'. MXNet finds a key's server from
 # key x 9973 as a 32-bit number: with several servers it must stay below 2^31.
@@ -120,7 +121,7 @@ class Workers(Group):
         self.member.watch(stop)
 
     def meet(self, stop, due=False):
-        asked = [stop.number == number for number in (signal.SIGINT, signal.SIGTERM)]
+        asked = [stop.number == number for number in STOPS]
         interrupt, terminate, save = self.sum([*asked, due]) > 0
         if terminate or interrupt:
             stop.number = signal.SIGTERM if terminate else signal.SIGINT

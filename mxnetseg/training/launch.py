@@ -13,10 +13,10 @@ import time
 from .. import runtime
 from ..errors import MXNetSegError, UsageError
 from . import rollcall
+from .signals import STOPS
 
 PORT = 9200  # of the scheduler, where several hosts must know it beforehand
 GRACE = 30  # seconds that processes have to end after the first one failed
-STOPS = (signal.SIGINT, signal.SIGTERM)
 EARLY = "Stopped before the group had come together."
 CARRIED = ("MXNET", "OPENBLAS_", "PYTHONPATH", "CUDA_VISIBLE_DEVICES", "WANDB_")
 LOCAL = ("localhost", "127.0.0.1")

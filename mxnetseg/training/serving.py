@@ -9,6 +9,7 @@ import time
 from ..columns import counted
 from ..errors import MXNetSegError
 from .rollcall import BEAT, LAUNCHED, LOST, Line, Member, named, say, use_addresses
+from .signals import STOPS
 
 
 class Service:
@@ -203,7 +204,7 @@ def watch_signals(stop):
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPS:
         signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
 
@@ -211,7 +212,7 @@ def watch_signals(stop):
         seen = 0
         while True:
             for number in os.read(reading, 64):
-                if number in (signal.SIGINT, signal.SIGTERM):
+                if number in STOPS:
                     seen += 1
                     if seen > 1:
                         os._exit(128 + number)

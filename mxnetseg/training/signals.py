@@ -8,6 +8,7 @@ import threading
 
 from ..errors import MXNetSegError
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 60  # seconds until a run that does not react is ended
 
 
@@ -46,7 +47,7 @@ class Signals:
         if threading.current_thread() is threading.main_thread():
             self._read, self._write = os.pipe()
             os.set_blocking(self._write, False)
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOPS:
                 self._before[number] = signal.signal(number, self._arrived)
             self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
             threading.Thread(target=self._watch, args=(self._read,), daemon=True).start()
@@ -78,7 +79,7 @@ class Signals:
             if not arrived:
                 break
             for number in arrived:
-                if number not in (signal.SIGINT, signal.SIGTERM):
+                if number not in STOPS:
                     continue
                 seen += 1
                 self.number = self.number or number

@@ -2,7 +2,6 @@
 
 from ..errors import UsageError
 from . import arguments as shared
-from . import train
 
 HELP = "train with several workers, on one machine or several"
 EXAMPLES = """examples:
@@ -34,15 +33,13 @@ def run(args):
     import os
 
     from ..training import launch
+    from .main import build_parser
 
     if args.command[:1] != ["train"]:
         raise UsageError("launch starts training: mxnetseg launch --workers 2 -- train ...")
     if args.port is not None and args.port > 65533:
         raise UsageError(f"--port {args.port} leaves no room below 65535 for the one after it.")
-    workers_own = shared.Parser(prog="mxnetseg train")
-    train.arguments(workers_own)
-    workers_own.add_argument("--debug", action="store_true")
-    workers_own.parse_args(args.command[1:])  # a mistake is told once, not by every process
+    build_parser().parse_args(args.command)  # a mistake is told once, not by every process
     servers = args.servers or 1
     if args.slurm:
         processes = launch.slurm_plan(args.workers, servers, os.environ, args.port)

@@ -71,9 +71,7 @@ def window(backend, image, protocol, turn=0):
     plan = protocol.plan(*scaled.shape[:2], scale)
     row, column = divmod(turn % (len(plan.rows) * len(plan.columns)), len(plan.columns))
     (top, bottom), (left, right) = plan.rows[row], plan.columns[column]
-    size = image.shape[:2]
-    merger = _Merger(backend, protocol, size, size, 0, False, np.float32)
-    return merger._fill(scaled[top:bottom, left:right], plan), plan.size
+    return _filled(scaled[top:bottom, left:right], plan, protocol, backend), plan.size
 
 
 class Seen(NamedTuple):
@@ -150,6 +148,24 @@ def _resized_in_strips(image, resize):
     return out
 
 
+def _filled(window, plan, protocol, backend):
+    """A window at its full size; or as it is where the backend fills the rest with the mean."""
+    (height, width), (top, left) = window.shape[:2], plan.before
+    down, right = plan.size[0] - top - height, plan.size[1] - left - width
+    if not protocol.mirrors_window or not (top or left or down or right):
+        return window
+    colour = [0.0] * window.shape[2]
+    if not protocol.fills_black:
+        window, colour = window.astype(np.float32), backend.fill
+    return by_channels(
+        lambda part, value: cv2.copyMakeBorder(
+            part, top, down, left, right, cv2.BORDER_CONSTANT, value=value
+        ),
+        window,
+        colour,
+    )
+
+
 class _Window(NamedTuple):
     left: int
     right: int
@@ -184,7 +200,9 @@ class _Merger:
     def plain(self, image, plan):
         """The class map if there is just one window: the arg-max needs no probabilities."""
         size = image.shape[:2]
-        result = self.backend(self._fill(image, plan)[None], plan.size, self.context)
+        result = self.backend(
+            _filled(image, plan, self.protocol, self.backend)[None], plan.size, self.context
+        )
         values = read(result)[0]
         self._note(values, plan, (0, size[0]), (0, size[1]), size)
         logits = logits_of(
@@ -255,30 +273,13 @@ class _Merger:
         """Start the network on a row of windows; logits come in batches, mirror images behind."""
         windows = []
         for left, right in plan.columns:
-            window = self._fill(image[row[0] : row[1], left:right], plan)
+            window = _filled(image[row[0] : row[1], left:right], plan, self.protocol, self.backend)
             windows += [window, window[:, ::-1]] if self.protocol.flip else [window]
         batch = max(1, BATCH_PIXELS // (plan.size[0] * plan.size[1]))
         return [
             self.backend(np.stack(windows[i : i + batch]), plan.size, self.context)
             for i in range(0, len(windows), batch)
         ]
-
-    def _fill(self, window, plan):
-        """A window at its full size; or as it is where the backend fills the rest with the mean."""
-        (height, width), (top, left) = window.shape[:2], plan.before
-        down, right = plan.size[0] - top - height, plan.size[1] - left - width
-        if not self.protocol.mirrors_window or not (top or left or down or right):
-            return window
-        colour = [0.0] * window.shape[2]
-        if not self.protocol.fills_black:
-            window, colour = window.astype(np.float32), self.backend.fill
-        return by_channels(
-            lambda part, value: cv2.copyMakeBorder(
-                part, top, down, left, right, cv2.BORDER_CONSTANT, value=value
-            ),
-            window,
-            colour,
-        )
 
     def _finish(self, row, plan, results, image_size):
         """Wait for a row of windows: a _WindowRow."""

@@ -41,9 +41,7 @@ def pairs(symbol, values):
     """All Pairs of a joined graph; ``values``: {name of a parameter: NDArray}."""
     graph = json.loads(symbol.tojson())
     nodes = graph["nodes"]
-    readers = [number for node in nodes for number, *_ in node["inputs"]]
-    readers += [number for number, *_ in graph["heads"]]
-    often = {nodes[k]["name"] for k in set(readers) if readers.count(k) > 1}
+    often = {nodes[k]["name"] for k, times in summands.readings(graph).items() if times > 1}
     found = []
     for node in nodes:
         if node["op"] != summands.CONVOLUTION or not _is_depthwise(node):
@@ -91,6 +89,6 @@ def _scaled(node):
     norms = [each for each in summands.inner(node) if each["op"] == "BatchNorm"]
     if not norms:
         return tuple(summands.parameters(node, "Convolution")[1:])
-    if norms[0]["attrs"].get("fix_gamma", "True").lower() in ("true", "1"):
+    if summands.flag(norms[0], "fix_gamma", "True"):
         return ()
     return tuple(summands.parameters(node, "BatchNorm")[1:3])

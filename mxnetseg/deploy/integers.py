@@ -278,12 +278,11 @@ def _groups(joined, names, values):
 
 def _stays_float(node, parameters):
     """Whether MXNet fails, or is wrong, with the integers of an operator."""
-    attributes = node.get("attrs", {})
-    if attributes.get("global_pool", "").lower() in ("true", "1"):
+    if summands.flag(node, "global_pool"):
         return True
     if node["op"] == "Activation" or node["op"] in PRODUCTS:
         return True
-    inner = [n for graph in node.get("subgraphs", ()) for n in graph["nodes"]]
+    inner = summands.inner(node)
     for convolution in (n for n in (node, *inner) if n["op"] == "Convolution"):
         if not parameters:  # its weight is computed
             return True

@@ -11,6 +11,7 @@ Where that is impossible the convolution and its sum stay in float.
 """
 
 import json
+from collections import Counter
 from typing import NamedTuple
 
 import mxnet as mx
@@ -35,21 +36,24 @@ class Shortcut(NamedTuple):
 def shortcuts(symbol, values):
     """All Shortcuts of a joined graph; ``values``: {name of a parameter: NDArray}."""
     graph = json.loads(symbol.tojson())
-    nodes = graph["nodes"]
-    readers = [number for node in nodes for number, *_ in node["inputs"]]
-    readers += [number for number, *_ in graph["heads"]]
-    found = []
+    nodes, often, found = graph["nodes"], readings(graph), []
     for node in nodes:
         if not (_has_sum(node) and _ends_without_sign(node)):
             continue
         number = node["inputs"][-1][0]
         made = nodes[number]
         plain = made["op"] == CONVOLUTION and not _has_sum(made) and not _acts(made)
-        if plain and readers.count(number) == 1:
+        if plain and often[number] == 1:
             pair = [_offset(each, values) for each in (made, node)]
             if all(pair):
                 found.append(Shortcut(made["name"], *pair))
     return found
+
+
+def readings(graph):
+    """How often each node of a graph, as JSON, is read: {its number: times}."""
+    lists = [*(node["inputs"] for node in graph["nodes"]), graph["heads"]]
+    return Counter(number for outputs in lists for number, *_ in outputs)
 
 
 def without_sign(symbol, values, ranges, found):
@@ -161,16 +165,17 @@ def output(name):
     return name + "_output"
 
 
-def _flag(node, name):
-    return node.get("attrs", {}).get(name, "").lower() in ("true", "1")
+def flag(node, name, default="False"):
+    """Whether an attribute of a node is set."""
+    return node.get("attrs", {}).get(name, default).lower() in ("true", "1")
 
 
 def _has_sum(node):
-    return node["op"] == CONVOLUTION and _flag(node, "with_sum")
+    return node["op"] == CONVOLUTION and flag(node, "with_sum")
 
 
 def _acts(node):
-    return _flag(node, "with_act") or _flag(node, "with_postsum_act")
+    return flag(node, "with_act") or flag(node, "with_postsum_act")
 
 
 def inner(node):

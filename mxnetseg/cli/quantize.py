@@ -115,17 +115,18 @@ def _search(route, saved, train, val):
 
     ranked_on = list(_images(route.start(route.source), saved, train, RANKING_IMAGES))
     share = Part(val, 0, max(1, len(val) // TRIAL_IMAGES))
+    before = score(route.source, val)
     for images in [share, val] if len(share) < len(val) else [val]:
-        before = score(route.source, images)
+        wanted = before if images is val else score(route.source, images)
         quantized, after = sensitivity.search(
             route.quantizer,
             lambda file, images=images: score(file, images),
             lambda file: route.start(file).run,
             ranked_on,
-            before - LIMIT,
+            wanted - LIMIT,
         )
         if images is share:
-            before, after = score(route.source, val), score(quantized.file, val)
+            after = score(quantized.file, val)
         if after >= before - LIMIT:
             break
     return quantized, before, after

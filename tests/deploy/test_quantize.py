@@ -261,12 +261,11 @@ def test_what_loses_too_much_is_not_written(saved, tmp_path, capsys, monkeypatch
 
 @pytest.mark.parametrize("lost_on_all, searches", ((0.001, [3]), (0.1, [3, 7])))
 def test_trials_see_a_share_of_a_large_split(monkeypatch, lost_on_all, searches):
-    val, seen = data.create("synthetic", "val", None, size=[32, 32], scenes=7), []
+    val, seen, in_float = data.create("synthetic", "val", None, size=[32, 32], scenes=7), [], []
     lost = {3: 0.0, 7: lost_on_all}
 
     def score(network, saved, images):
-        if network == "trial":
-            seen.append(len(images))
+        {"trial": seen, "float32": in_float}.get(network, []).append(len(images))
         return 0.5 - (0 if network == "float32" else lost[len(images)])
 
     def search(quantizer, score, run, images, limit):
@@ -279,6 +278,7 @@ def test_trials_see_a_share_of_a_large_split(monkeypatch, lost_on_all, searches)
     monkeypatch.setattr(sensitivity, "search", search)
     route = command.Route("mxnet", "float32", lambda file: file, None, None)
     found = command._search(route, None, val, val)
+    assert sorted(in_float) == [3, 7]  # each once
     assert seen == searches and found[1:] == (0.5, 0.5 - lost_on_all)
 
 
